@@ -1,0 +1,16 @@
+"""One file per kind of evidence. To add one: write the file, add its name below, write its test."""
+
+from apograph.evidence.registry import Case, Part, all_examiners, examiner
+
+MODULES: tuple[str, ...] = (
+    "files",
+    "config",
+    "names",
+    "tokenizer",
+    "code",
+    "history",
+    "consistency",
+    "claims",
+)
+
+__all__ = ["MODULES", "Case", "Part", "all_examiners", "examiner"]
