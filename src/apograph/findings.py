@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal, TypeAlias
 
-Json: TypeAlias = None | bool | int | float | str | list[Any] | dict[str, Any]
+Json: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
 Param: TypeAlias = str | int | float | bool
 Side: TypeAlias = Literal["reference", "candidate"]
 
@@ -104,7 +104,7 @@ class Exhibit:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found. ``id`` is ``channel.kind``; a repeated kind adds ``:detail`` to stay unique."""
+    """One thing that was found. ``id`` is ``channel.kind``, unique; a repeated kind adds ``:detail``."""
 
     id: str
     channel: str

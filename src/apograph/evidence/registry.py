@@ -40,7 +40,7 @@ class Case:
     answers: Any = None
     matches: Any = None
     shared: dict[str, Any] = field(default_factory=dict, compare=False)
-    """What one examiner computed and another needs, by a documented key (the renaming rules, the code map)."""
+    """What one examiner computed and another needs, by a documented key (renaming rules, code map)."""
 
 
 Examination = Callable[[Case], Iterator[Finding | Unexamined]]
