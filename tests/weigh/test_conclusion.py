@@ -1,0 +1,87 @@
+"""The rules of the conclusion, one by one."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apograph.findings import Bearing, Conclusion, Finding, Message, Side
+from apograph.report.words import text
+from apograph.weigh.conclusion import MATERIAL, conclude
+
+
+def finding(channel: str, bearing: Bearing = Bearing.DISTINCTIVE, arrow: Side | None = None) -> Finding:
+    return Finding(f"{channel}.x", channel, Message("m"), bearing, arrow=arrow)
+
+
+def answer(
+    *findings: Finding, bases: bool = True, same: bool = False, ran: tuple[str, ...] = MATERIAL
+) -> Conclusion:
+    return conclude(findings, same_digest=same, bases_given=bases, examined=ran)
+
+
+def test_two_kinds_of_distinctive_material_and_a_base() -> None:
+    got = answer(finding("code"), finding("tokenizer"))
+    assert (got.relation, got.direction, got.source) == ("copy or derivative", "unknown", None)
+    assert got.basis == ("code.x", "tokenizer.x")
+
+
+def test_without_a_base_or_an_arrow_it_is_a_common_origin() -> None:
+    assert answer(finding("code"), finding("tokenizer"), bases=False).relation == "common origin"
+    pointed = answer(finding("code"), finding("tokenizer", arrow="reference"), bases=False)
+    assert (pointed.relation, pointed.source) == ("copy or derivative", "reference")
+
+
+def test_one_kind_does_not_decide() -> None:
+    assert answer(finding("code")).relation == "undetermined"
+    assert answer(finding("code"), finding("code")).relation == "undetermined"
+
+
+def test_configuration_and_names_never_carry_a_conclusion() -> None:
+    got = answer(finding("config"), finding("names"), finding("consistency"), finding("claims"))
+    assert got.relation == "undetermined"
+    assert answer(finding("config"), finding("code")).relation == "undetermined"
+
+
+def test_arrows_that_disagree_give_no_direction() -> None:
+    got = answer(finding("code", arrow="reference"), finding("files", arrow="candidate"))
+    assert (got.direction, got.source) == ("unknown", None)
+
+
+def test_an_arrow_of_mere_context_gives_no_direction() -> None:
+    got = answer(finding("code"), finding("files"), finding("config", Bearing.CONTEXT, "reference"))
+    assert got.direction == "unknown"
+
+
+def test_nothing_shared() -> None:
+    assert answer(finding("code", Bearing.AGAINST)).relation == "independent"
+    assert answer(finding("config", Bearing.CONTEXT)).relation == "independent"
+    assert answer(finding("history", Bearing.SUPPORTING)).relation == "undetermined"
+    assert answer(ran=("config", "names")).relation == "undetermined", "too little was examined"
+
+
+def test_the_same_files() -> None:
+    assert answer(same=True).relation == "identical"
+
+
+channels = st.sampled_from([*MATERIAL, "config", "names", "consistency"])
+some_findings = st.lists(
+    st.builds(finding, channels, st.sampled_from(Bearing), st.sampled_from(["reference", "candidate", None])),
+    max_size=6,
+)
+
+
+@given(some_findings, st.booleans())
+def test_swapping_the_sides_swaps_the_source_and_nothing_else(findings: list[Finding], bases: bool) -> None:
+    other: dict[Side | None, Side | None] = {"reference": "candidate", "candidate": "reference", None: None}
+    mirrored = [finding(f.channel, f.bearing, other[f.arrow]) for f in findings]
+    here, there = answer(*findings, bases=bases), answer(*mirrored, bases=bases)
+    assert (here.relation, here.basis, here.direction) == (there.relation, there.basis, there.direction)
+    assert other[here.source] == there.source
+
+
+@given(some_findings, st.booleans(), st.booleans())
+def test_every_sentence_is_in_the_catalogue(findings: list[Finding], bases: bool, same: bool) -> None:
+    got = answer(*findings, bases=bases, same=same)
+    for message in (got.sentence, *got.notes, *([got.direction_basis] if got.direction_basis else [])):
+        assert text(message)
