@@ -1,1 +1,1 @@
-"""TBD."""
+"""Releases of known descent: made, derived and measured."""
