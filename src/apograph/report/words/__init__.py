@@ -1,7 +1,8 @@
 """The catalogue of words: every sentence that a person reads, by key and language.
 
 ``en/<channel>.toml`` holds the words of one channel. ``text(Message)`` fills a sentence. In a sentence,
-``{n:tensor|tensors}`` prints the number and the fitting noun; ``{name}`` prints a value as it is.
+``{n:tensor|tensors}`` prints the number and the fitting noun, ``{n:+is|are}`` the fitting word
+alone; ``{name}`` prints a value as it is.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from apograph.findings import Message
 class _Words(Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         if "|" in format_spec:
-            one, many = format_spec.split("|", 1)
-            return f"{value:,} {one if value == 1 else many}"
+            one, many = format_spec.removeprefix("+").split("|", 1)
+            fitting = one if value == 1 else many
+            return fitting if format_spec.startswith("+") else f"{value:,} {fitting}"
         if format_spec == "" and isinstance(value, int) and not isinstance(value, bool):
             return f"{value:,}"
         return str(super().format_field(value, format_spec))
