@@ -1,0 +1,177 @@
+"""Where one party writes the other's name: any revision, deleted files and left-over bytecode included."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from apograph import plain
+from apograph.align.names_of import Mention, Name, mentions, names_of, texts_of, too_many_texts
+from apograph.evidence.dates import day
+from apograph.evidence.registry import Case, Part, examiner
+from apograph.findings import (
+    Bearing,
+    Exhibit,
+    Finding,
+    Location,
+    Measure,
+    Message,
+    Side,
+    Strength,
+    Unexamined,
+)
+from apograph.release import sandbox
+from apograph.release.bytecode import Bytecode
+from apograph.release.types import Release, Version
+
+ROWS = 60
+PROSE = (".md", ".txt", ".html")
+IDENTIFIER = re.compile(r"[A-Za-z_]\w+")
+SHORTEST_IDENTIFIER = 6
+MANY_NAMES = 5
+
+
+@examiner("history")
+def mentions_of_the_other(case: Case) -> Iterator[Finding | Unexamined]:
+    """Names of the reference in the candidate, and of the candidate in the reference."""
+    sides: tuple[tuple[Side, Release, Release], ...] = (
+        ("candidate", case.candidate, case.reference),
+        ("reference", case.reference, case.candidate),
+    )
+    for side, writer, other in sides:
+        if too_many_texts(writer):
+            yield Unexamined("history", Message("history.too_many_texts"), side, fault=True, code=5)
+        own = {name.squeezed for name in names_of(writer)}
+        names = [name for name in names_of(other) if name.squeezed not in own]
+        seen = list(mentions(names, writer))
+        if seen:
+            yield _finding(case, side, seen, writer)
+
+
+def _finding(case: Case, side: Side, seen: list[Mention], writer: Release) -> Finding:
+    everybody = _known_elsewhere(case, {m.name for m in seen})
+    own = [m for m in seen if m.name not in everybody]
+    in_work = [m for m in own if not m.version.path.lower().endswith(PROSE) and m.name.kind != "owner"]
+    removed = [m for m in in_work if _removed(m.version, writer)]
+    rows = [
+        [
+            m.name.text,
+            m.version.path,
+            m.line,
+            m.text,
+            day(m.version.since),
+            day(m.version.until) if m.version.until is not None else "",
+        ]
+        for m in sorted(seen, key=lambda m: (m not in in_work, m.version.since, m.version.path))[:ROWS]
+    ]
+    columns = ["name", "file", "line", "text", "since", "until"]
+    kind = "in_work" if in_work else "in_prose"
+    first = min(in_work or own or seen, key=lambda m: (m.version.since, m.version.path))
+    return Finding(
+        id=f"history.mentions:{side}",
+        channel="history",
+        message=Message(
+            f"history.mentions.{kind}",
+            {
+                "side": side,
+                "name": first.name.text,
+                "path": first.version.path,
+                "n": len(in_work) if in_work else len(seen),
+                "removed": len(removed),
+            },
+        ),
+        bearing=Bearing.SUPPORTING if in_work else Bearing.CONTEXT,
+        measures=(
+            Measure("history.mentions_in_work", len(in_work)),
+            Measure("history.mentions_removed", len(removed)),
+            Measure("history.mentions_all", len(seen)),
+        ),
+        exhibits=(
+            Exhibit(
+                "table",
+                {"columns": columns, "rows": rows},
+                Message("history.mentions.caption", {"side": side}),
+            ),
+        ),
+        locations=tuple(
+            Location(side, m.version.path, m.version.commit or None, m.line, m.line)
+            for m in (in_work or seen)[:ROWS]
+        ),
+        strength=Strength("descriptive" if in_work else "none"),
+        alternatives=(
+            Message("history.mentions.alternative_comparison"),
+            Message("history.mentions.alternative_open_use"),
+        ),
+        limits=(Message("history.forgeable"),),
+    )
+
+
+def _known_elsewhere(case: Case, names: set[Name]) -> set[Name]:
+    """Names that a base or the claimed source writes too: to mention them is to mention those."""
+    known: set[Name] = set()
+    for release in (*case.bases, *case.claimed):
+        known |= {m.name for m in mentions(names - known, release)}
+    return known
+
+
+def _removed(version: Version, writer: Release) -> bool:
+    """Whether the text was replaced or deleted later."""
+    return version.until is not None and writer.history is not None
+
+
+@examiner("history", needs=Part.CODE)
+def bytecode(case: Case) -> Iterator[Finding | Unexamined]:
+    """Names in the candidate's left-over bytecode that the reference's code has too, and no base has."""
+    found = list(_bytecode_of(case.candidate))
+    if not found:
+        return
+    theirs = _words(case.reference)
+    explained: set[str] = set()
+    for release in (*case.bases, *case.claimed):
+        explained |= _words(release)
+    for path, code in found:
+        names = sorted(set(code.names) & theirs)
+        own = [name for name in names if name not in explained and len(name) >= SHORTEST_IDENTIFIER]
+        yield Finding(
+            id=f"history.bytecode:{path}",
+            channel="history",
+            message=Message(
+                "history.bytecode.found", {"path": path, "n": len(own), "version": code.python_version}
+            ),
+            bearing=Bearing.SUPPORTING if len(own) >= MANY_NAMES else Bearing.CONTEXT,
+            measures=(
+                Measure("history.bytecode_names", len(code.names)),
+                Measure("history.bytecode_shared", len(names)),
+                Measure("history.bytecode_own", len(own)),
+            ),
+            exhibits=(
+                Exhibit(
+                    "list",
+                    {"items": own[:ROWS], "more": max(0, len(own) - ROWS)},
+                    Message("history.bytecode.caption"),
+                ),
+                Exhibit(
+                    "list",
+                    {"items": list(code.filenames)[:ROWS], "more": 0},
+                    Message("history.bytecode.sources"),
+                ),
+            ),
+            locations=(Location("candidate", path),),
+            alternatives=(Message("history.bytecode.alternative"),),
+        )
+
+
+def _bytecode_of(release: Release) -> Iterator[tuple[str, Bytecode]]:
+    for file in release.files:
+        if file.path.endswith(".pyc") and (content := release.read(file.path)) is not None:
+            read = sandbox.call("apograph.release.bytecode:read_bytecode", content, file.path)
+            yield file.path, plain.load(Bytecode, read)
+
+
+def _words(release: Release) -> set[str]:
+    """Every identifier-like word in the Python sources of all revisions."""
+    words: set[str] = set()
+    for version, text in texts_of(release):
+        if version.path.endswith(".py"):
+            words.update(IDENTIFIER.findall(text))
+    return words

@@ -1,0 +1,112 @@
+"""Names of one party in the other's files, deleted ones and bytecode included."""
+
+from __future__ import annotations
+
+import py_compile
+from pathlib import Path
+
+from apograph.align.names_of import names_of, squeeze
+from apograph.evidence.mentions import bytecode, mentions_of_the_other
+from apograph.evidence.registry import Case
+from apograph.findings import Bearing, Finding
+from apograph.release.types import Card
+from tests.evidence.fakes import FakeRelease, Step
+
+DAY = 86400
+CONFIG = {
+    "_name_or_path": "ink/Slip-Reader",
+    "model_type": "slipreader",
+    "architectures": ["SlipReaderModel"],
+    "auto_map": {"AutoModel": "modeling_slipreader.SlipReaderModel"},
+}
+REFERENCE = FakeRelease({"config.json": CONFIG, "modeling_slipreader.py": "def unroll_bundle(): pass\n"})
+
+
+def found(case: Case) -> dict[str, Finding]:
+    return {f.id: f for f in mentions_of_the_other(case) if isinstance(f, Finding)}
+
+
+def test_the_names_of_a_release() -> None:
+    names = {(n.text, n.kind) for n in names_of(REFERENCE)}
+    assert names == {
+        ("ink/Slip-Reader", "id"),
+        ("slipreader", "model type"),
+        ("SlipReaderModel", "class"),
+        ("modeling_slipreader", "module"),
+    }, "the owner 'ink' is too short to be searched for"
+
+
+def test_a_plain_model_type_is_everybody_s() -> None:
+    assert (
+        names_of(FakeRelease({"config.json": {"model_type": "mixtral", "architectures": ["Mixtral"]}})) == ()
+    )
+
+
+def test_ids_in_the_card_and_their_owners() -> None:
+    text = "Use `AutoModel.from_pretrained('inkstone/Slip-V', trust_remote_code=True)`."
+    names = names_of(FakeRelease({"README.md": text}, card=Card("README.md", {}, text)))
+    assert {(n.text, n.kind) for n in names} == {("inkstone/Slip-V", "id"), ("inkstone", "owner")}
+
+
+def test_squeezing() -> None:
+    assert squeeze("MiniCPM-V_2.5") == "minicpmv25"
+
+
+def test_a_deleted_test_that_loads_the_reference() -> None:
+    candidate = FakeRelease(
+        steps=[
+            Step(DAY, {"test_it.py": "x = 1\nload('ink/Slip-Reader')\n"}),
+            Step(2 * DAY, {"test_it.py": None, "main.py": "pass"}),
+        ]
+    )
+    finding = found(Case(REFERENCE, candidate))["history.mentions:candidate"]
+    assert finding.bearing is Bearing.SUPPORTING
+    assert finding.message.params["removed"] > 0
+    row = next(r for r in finding.exhibits[0].data["rows"] if r[0] == "ink/Slip-Reader")
+    assert row == ["ink/Slip-Reader", "test_it.py", 2, "load('ink/Slip-Reader')", "1970-01-02", "1970-01-03"]
+    assert {location.start for location in finding.locations} == {2}
+
+
+def test_a_mention_in_prose_is_context() -> None:
+    candidate = FakeRelease(steps=[Step(DAY, {"README.md": "Better than Slip-Reader by 3 points."})])
+    assert found(Case(REFERENCE, candidate))["history.mentions:candidate"].bearing is Bearing.CONTEXT
+
+
+def test_a_name_that_the_base_writes_too_is_context() -> None:
+    candidate = FakeRelease(steps=[Step(DAY, {"a.py": "import modeling_slipreader"})])
+    base = FakeRelease({"b.py": "# modeling_slipreader, class SlipReaderModel"})
+    case = Case(REFERENCE, candidate, bases=(base,))
+    assert found(case)["history.mentions:candidate"].bearing is Bearing.CONTEXT
+    assert found(Case(REFERENCE, candidate))["history.mentions:candidate"].bearing is Bearing.SUPPORTING
+
+
+def test_swapping_the_sides_mirrors() -> None:
+    candidate = FakeRelease(steps=[Step(DAY, {"a.py": "import modeling_slipreader"})])
+    here, there = found(Case(REFERENCE, candidate)), found(Case(candidate, REFERENCE))
+    assert set(here) == {"history.mentions:candidate"}
+    assert set(there) == {"history.mentions:reference"}
+    assert here["history.mentions:candidate"].measures == there["history.mentions:reference"].measures
+
+
+def test_a_release_does_not_mention_itself() -> None:
+    assert found(Case(REFERENCE, REFERENCE)) == {}
+
+
+def test_names_in_bytecode(tmp_path: Path) -> None:
+    source = tmp_path / "old.py"
+    names = ["unroll_bundle", "count_strokes", "seal_margin", "ink_density", "fold_lines", "read_columns"]
+    source.write_text("\n".join(f"def {name}(picture): return picture" for name in names))
+    compiled = Path(
+        py_compile.compile(str(source), cfile=str(tmp_path / "old.pyc"), doraise=True)
+    ).read_bytes()
+    theirs = "\n".join(f"def {name}(image): pass" for name in names[:5])
+    reference, base = FakeRelease({"m.py": theirs}), FakeRelease({"b.py": "def seal_margin(): pass"})
+    candidate = FakeRelease({"__pycache__/old.cpython-311.pyc": compiled, "x.py": ""})
+    finding = next(iter(bytecode(Case(reference, candidate))))
+    assert isinstance(finding, Finding)
+    assert finding.bearing is Bearing.SUPPORTING
+    assert finding.exhibits[0].data["items"] == sorted(names[:5])
+    with_base = next(iter(bytecode(Case(reference, candidate, bases=(base,)))))
+    assert isinstance(with_base, Finding)
+    assert with_base.bearing is Bearing.CONTEXT
+    assert "seal_margin" not in with_base.exhibits[0].data["items"]
