@@ -1,0 +1,190 @@
+"""The tensors of a release from headers and indexes. Runs in a worker; weights themselves are not read.
+
+A checkpoint is looked for in this order: an index of shards (the shallowest), safetensors files, GGUF files;
+what a file is, its first bytes tell. Of several complete checkpoints the first is taken.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from apograph.findings import Json, Refusal, Unexamined
+from apograph.release.content_kind import content_kind
+from apograph.release.gguf_header import read_header as read_gguf
+from apograph.release.gguf_header import short_metadata
+from apograph.release.parts import absent, answer, is_config, refused_by_system
+from apograph.release.safetensors_header import read_header as read_safetensors
+from apograph.release.source import Source, fault, note, open_source, read_whole, refused, shallowest
+from apograph.release.tensor_index import join_shards, read_index
+from apograph.release.tokenizer_files import NAMES as TOKENIZER_NAMES
+from apograph.release.types import Content, File, TensorInfo, Tensors
+
+LARGEST_INDEX = 64 << 20
+_INDEX = re.compile(r".*\.index(?:\.[\w-]+)?\.json", re.DOTALL)
+_PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})(\.[a-z]+)", re.DOTALL)
+_TEXT = (".py", ".json", ".md", ".txt", ".jsonl", ".yaml", ".yml", ".sh", ".html", ".jinja")
+_EXAMINED = re.compile(r"(?s).*\.(?:py|pyc|safetensors|gguf)|(?i:readme\.md)|.*\.index(?:\.[\w-]+)?\.json")
+_FORMATS = {"safetensors": ".safetensors", "GGUF": ".gguf"}
+
+
+@dataclass(slots=True)
+class _Found:
+    """What reading has brought so far."""
+
+    source: Source
+    files: dict[str, File]
+    faults: list[Unexamined] = field(default_factory=list)
+    metadata: dict[str, Json] = field(default_factory=dict)
+
+    def refuse(self, error: Refusal | OSError, path: str) -> None:
+        if isinstance(error, OSError):
+            self.faults.append(refused_by_system(error, path))
+        else:
+            self.faults.append(refused(error, path))
+
+
+def tensors(spec: dict[str, Json]) -> Json:
+    """``Tensors`` or None, as ``parts.answer``."""
+    source = open_source(spec)
+    found = _Found(source, {file.path: file for file in source.listing().files})
+    index = _index(found)
+    weights = _weights(found)
+    if index is not None:
+        return answer(_indexed(found, index), found.faults)
+    for kind in _FORMATS:
+        chosen = _one_checkpoint([path for path, is_kind in weights.items() if is_kind == kind])
+        headers = _headers(found, chosen)
+        _check_complete(found, chosen)
+        if headers:
+            joined, faults = join_shards(headers, metadata=found.metadata)
+            return answer(joined, [*found.faults, *faults])
+    return answer(None, found.faults)
+
+
+def supported(spec: dict[str, Json]) -> bool:
+    """Whether a release holds anything that can be examined: code, a card, a configuration, a tokenizer, an
+    index or weights."""
+    source = open_source(spec)
+    found = _Found(source, {file.path: file for file in source.listing().files})
+    return any(
+        is_config(file.name) or file.name in TOKENIZER_NAMES or _EXAMINED.fullmatch(file.name)
+        for file in found.files.values()
+    ) or bool(_weights(found))
+
+
+def _index(found: _Found) -> Tensors | None:
+    for path in shallowest(path for path in found.files if _INDEX.fullmatch(path)):
+        try:
+            data = read_whole(found.source, path, LARGEST_INDEX)
+            if data is None:
+                found.faults.append(absent(found.files[path]))
+                continue
+            return read_index(data, path)
+        except (Refusal, OSError) as error:
+            found.refuse(error, path)
+    return None
+
+
+def _indexed(found: _Found, index: Tensors) -> Tensors:
+    """An index joined with whatever shards are here. A shard that is listed in the index but not among the
+    files is a fault, unless none is: then only the index was published."""
+    shards = list(dict.fromkeys(entry.file for entry in index.entries))
+    here = [shard for shard in shards if shard in found.files]
+    if not here:
+        found.faults.append(note("tensors.index_alone", index.path, n=len(shards)))
+        return index
+    for shard in shards:
+        if shard not in found.files:
+            found.faults.append(fault("tensors.no_shard", shard, index=index.path))
+    headers = _headers(found, here)
+    joined, faults = join_shards(headers, index, found.metadata or index.metadata)
+    found.faults += faults
+    return joined
+
+
+def _weights(found: _Found) -> dict[str, str]:
+    """The files that hold tensors, by path, and their format, told by content where there is any."""
+    kinds: dict[str, str] = {}
+    for path, file in sorted(found.files.items()):
+        suffix = next((kind for kind, end in _FORMATS.items() if path.lower().endswith(end)), None)
+        kind = suffix
+        if file.content is Content.PRESENT and not path.lower().endswith(_TEXT):
+            kind = _sniff(found, path, report=suffix is not None)
+        if suffix is not None and kind != suffix and file.content is Content.PRESENT:
+            if kind is not None and kind != "unreadable":
+                found.faults.append(fault("tensors.other_kind", path, kind=kind, named=suffix))
+            elif kind is None:
+                kind = suffix  # its reader says what is wrong with it
+        if kind in _FORMATS:
+            kinds[path] = str(kind)
+    return kinds
+
+
+def _sniff(found: _Found, path: str, *, report: bool) -> str | None:
+    try:
+        opened = found.source.open(path)
+        if opened is None:
+            return None
+        with opened[0] as stream:
+            return content_kind(stream.read(512))
+    except (Refusal, OSError) as error:
+        if report:
+            found.refuse(error, path)
+        return "unreadable"
+
+
+def _one_checkpoint(paths: Sequence[str]) -> list[str]:
+    """Of all weight files those of the first checkpoint: the shallowest folder's ``model`` file or files,
+    else its first series of parts, else its first file."""
+    if not paths:
+        return []
+    folder = shallowest(paths)[0].rpartition("/")[0]
+    inside = sorted(path for path in paths if path.rpartition("/")[0] == folder)
+    series: dict[tuple[str, str], list[str]] = {}
+    for path in inside:
+        part = _PART.fullmatch(path.rpartition("/")[2])
+        series.setdefault((part[1], part[4]) if part else (path, ""), []).append(path)
+    whole = [names for names in series.values() if names[0].rpartition("/")[2].startswith("model")]
+    return (whole or list(series.values()))[0]
+
+
+def _check_complete(found: _Found, chosen: Iterable[str]) -> None:
+    """Every part that a series announces must be among the files."""
+    for path in chosen:
+        part = _PART.fullmatch(path)
+        if part is None:
+            return
+        count = int(part[3])
+        for number in range(1, count + 1):
+            name = f"{part[1]}-{number:05d}-of-{part[3]}{part[4]}"
+            if name not in found.files:
+                found.faults.append(fault("tensors.no_part", name, n=number, count=count))
+                return
+
+
+def _headers(found: _Found, paths: Iterable[str]) -> dict[str, tuple[TensorInfo, ...]]:
+    headers: dict[str, tuple[TensorInfo, ...]] = {}
+    for path in paths:
+        if found.files[path].content is not Content.PRESENT:
+            found.faults.append(absent(found.files[path]))
+            continue
+        try:
+            opened = found.source.open(path)
+            if opened is None:
+                continue
+            with opened[0] as stream:
+                if stream.read(4) == b"GGUF":
+                    stream.seek(0)
+                    gguf = read_gguf(stream, opened[1], path)
+                    headers[path] = gguf.entries
+                    found.metadata |= short_metadata(gguf.metadata)
+                else:
+                    stream.seek(0)
+                    header = read_safetensors(stream, opened[1], path)
+                    headers[path] = header.entries
+                    found.metadata |= header.metadata
+        except (Refusal, OSError) as error:
+            found.refuse(error, path)
+    return headers

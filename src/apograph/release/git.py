@@ -1,0 +1,230 @@
+"""One revision of a git repository as a source, and the choice of the revision."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import BinaryIO
+
+from apograph import plain
+from apograph.findings import Json, Message, Refusal, Unexamined
+from apograph.release.history import read_history
+from apograph.release.lfs import LARGEST as LARGEST_POINTER
+from apograph.release.lfs import parse_pointer
+from apograph.release.objects import BLOB, Entry, Objects, safe_name
+from apograph.release.refs import References, git_directory, read_references
+from apograph.release.source import LARGEST_READ, Listing, Past, fault, note, open_source
+from apograph.release.types import Commit, Content, File
+
+MAX_FILES = 1_000_000
+MAX_ENTRIES = 4_000_000
+MAX_DEPTH = 100
+_PREFIX = re.compile(r"[0-9a-fA-F]{4,40}")
+
+
+@cache
+def repository(folder: str) -> tuple[Objects, References]:
+    """The objects and references of the repository of ``folder``, checked first. Raises Refusal."""
+    found = git_directory(folder)
+    if found is None:
+        raise Refusal(3, Message("release.git.none"), folder)
+    return Objects(found), read_references(found)
+
+
+@cache
+def past_of(folder: str) -> Past:
+    """The history of the repository of ``folder``."""
+    return read_history(*repository(folder))
+
+
+class GitSource:
+    """The files of commit ``revision`` of the repository of ``folder``."""
+
+    def __init__(self, folder: str, revision: str) -> None:
+        self._folder = folder
+        self._objects, _ = repository(folder)
+        commit = self._objects.commit(revision)
+        if commit is None:
+            raise Refusal(4, Message("release.git.no_revision", {"rev": revision}), folder)
+        self._listing = _list(self._objects, commit.tree)
+        self._files = {file.path: file for file in self._listing.files}
+
+    def listing(self) -> Listing:
+        return self._listing
+
+    def open(self, path: str) -> tuple[BinaryIO, int] | None:
+        file = self._files.get(path)
+        if file is None or file.content is not Content.PRESENT or file.git_oid is None:
+            return None
+        data = self.blob(file.git_oid, LARGEST_READ)
+        return None if data is None else (io.BytesIO(data), len(data))
+
+    def blob(self, oid: str, limit: int) -> bytes | None:
+        return self._objects.read(oid, BLOB, limit)
+
+    def past(self) -> Past:
+        return past_of(self._folder)
+
+    def digest(self, path: str) -> str | None:
+        file = self._files.get(path)
+        return file.sha256 if file else None
+
+
+def _list(objects: Objects, tree: str) -> Listing:
+    """Every file of a tree. A tree without any file is entered once, however often it occurs."""
+    files: list[File] = []
+    faults: dict[str, Unexamined] = {}
+    known: dict[str, tuple[Content, int | None, str | None]] = {}
+    barren: set[str] = set()
+    waiting, seen = [("", tree, 0)], 0
+    while waiting:
+        prefix, oid, depth = waiting.pop()
+        entries = objects.tree(oid)
+        if entries is None:
+            faults[f"tree {oid}"] = note("git.no_tree", prefix, oid=oid)
+            continue
+        seen += len(entries)
+        if seen > MAX_ENTRIES or len(files) > MAX_FILES or depth > MAX_DEPTH:
+            faults["many"] = fault("git.files", prefix, code=5, limit=MAX_FILES, depth=MAX_DEPTH)
+            if depth > MAX_DEPTH:
+                continue
+            break
+        if all(entry.kind == "tree" and entry.oid in barren for entry in entries):
+            barren.add(oid)
+        names: set[str] = set()
+        for entry in entries:
+            path = prefix + entry.name
+            if not safe_name(entry.name) or entry.name in names:
+                faults[path] = fault("git.name", path)
+            elif entry.kind == "tree":
+                if entry.oid not in barren:
+                    waiting.append((path + "/", entry.oid, depth + 1))
+            elif entry.kind == "submodule":
+                faults[path] = note("git.submodule", path, oid=entry.oid)
+            else:
+                if entry.oid not in known:
+                    known[entry.oid] = _identify(objects, entry, path, faults)
+                content, size, sha256 = known[entry.oid]
+                if entry.kind == "link":
+                    content = Content.REFUSED
+                files.append(File(path, size, content, entry.oid, sha256))
+            names.add(entry.name)
+    return Listing(tuple(sorted(files, key=lambda f: f.path)), tuple(faults.values()))
+
+
+def _identify(
+    objects: Objects, entry: Entry, path: str, faults: dict[str, Unexamined]
+) -> tuple[Content, int | None, str | None]:
+    """Content, size and SHA-256 as far as the repository tells them."""
+    try:
+        header = objects.header(entry.oid)
+        if header is None:
+            return Content.MISSING, None, None
+        if header[0] != BLOB:
+            raise Refusal(2, Message("release.git.kind", {"oid": entry.oid}))
+        if header[1] < LARGEST_POINTER:
+            pointer = parse_pointer(objects.read(entry.oid, BLOB, LARGEST_POINTER) or b"")
+            if pointer:
+                return Content.LFS, pointer[1], pointer[0]
+        return Content.PRESENT, header[1], None
+    except Refusal as refusal:
+        faults[path] = Unexamined("release", refusal.message, path=path, fault=True, code=refusal.code)
+        return Content.REFUSED, None, None
+
+
+def choose(folder: str, revision: str | None, not_after: int | None) -> dict[str, Json]:
+    """The commit to open: ``revision``; else HEAD; with ``not_after`` the newest commit of any reference
+    with a committer time up to then. Answers {"id", "time", "later"}; ``later`` is the newest commit of all
+    when ``not_after`` chose an older one.
+
+    Raises Refusal 4 when there is no such commit, 3 when the repository has none at all.
+    """
+    objects, references = repository(folder)
+    later = None
+    if revision is not None:
+        oid = _resolve(objects, references, revision)
+        if oid is None:
+            raise Refusal(4, Message("release.git.no_revision", {"rev": revision}), folder)
+    elif not_after is None:
+        tips = [references.head_id, *references.tips.values()]
+        oid = next((found for tip in tips if tip and (found := objects.peel(tip))), None)
+        if oid is None:
+            raise Refusal(3, Message("release.git.empty"), folder)
+    else:
+        history = past_of(folder).history
+        commits = history.commits if history else ()
+        if not commits:
+            raise Refusal(3, Message("release.git.empty"), folder)
+        then = [commit for commit in commits if commit.time <= not_after]
+        if not then:
+            first = min(commit.time for commit in commits)
+            raise Refusal(4, Message("release.git.none_so_old", {"first": _iso(first)}), folder)
+        oid = _newest(then)
+        newest = _newest(commits)
+        later = newest if newest != oid else None
+    chosen = objects.commit(oid)
+    if chosen is None:
+        raise Refusal(4, Message("release.git.no_revision", {"rev": oid}), folder)
+    return {"id": oid, "time": chosen.committer.time, "later": later}
+
+
+def _newest(commits: Sequence[Commit]) -> str:
+    """The id with the latest committer time; of equal times the one that stands later in the history."""
+    best = max(range(len(commits)), key=lambda i: (commits[i].time, i))
+    return commits[best].id
+
+
+def _iso(seconds: int) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _resolve(objects: Objects, references: References, revision: str) -> str | None:
+    if revision == "HEAD" and references.head_id:
+        return objects.peel(references.head_id)
+    for prefix in ("", "refs/", "refs/tags/", "refs/heads/", "refs/remotes/"):
+        if prefix + revision in references.tips:
+            return objects.peel(references.tips[prefix + revision])
+    if _PREFIX.fullmatch(revision):
+        short = revision.lower()
+        found = short if len(short) == 40 else objects.prefix(short)
+        return objects.peel(found) if found else None
+    return None
+
+
+def describe(folder: str) -> Json:
+    """Whether ``folder`` holds a repository: its references as plain JSON, or None. Raises Refusal."""
+    return None if git_directory(folder) is None else plain.dump(repository(folder)[1])
+
+
+def work_tree(spec: dict[str, Json]) -> dict[str, Json]:
+    """How the files of a working tree stand to its HEAD: {"id", "time", "differ"}.
+
+    ``id`` and ``time`` are HEAD's when every file of that commit lies in the folder unchanged (a large file
+    that was not hashed counts as unchanged when its size is that of its pointer), else None; ``differ``
+    counts the files that are changed, missing or not in the commit. No index and no filter is consulted.
+    """
+    folder = str(spec["git"])
+    objects, references = repository(folder)
+    oid = objects.peel(references.head_id) if references.head_id else None
+    commit = objects.commit(oid) if oid else None
+    if commit is None:
+        return {"id": None, "time": None, "differ": 0}
+    here = {file.path: file for file in open_source(spec).listing().files}
+    there = {file.path: file for file in _list(objects, commit.tree).files}
+    changed = sum(path not in here or not _same(file, here[path]) for path, file in there.items())
+    differ = changed + len(here.keys() - there.keys())
+    if changed:
+        return {"id": None, "time": None, "differ": differ}
+    return {"id": commit.id, "time": commit.committer.time, "differ": differ}
+
+
+def _same(committed: File, lying: File) -> bool:
+    if lying.git_oid is not None and lying.git_oid == committed.git_oid:
+        return True
+    if committed.content is Content.LFS:
+        return committed.sha256 == lying.sha256 or (lying.sha256 is None and committed.size == lying.size)
+    return committed.content is Content.REFUSED and lying.content is Content.REFUSED

@@ -1,0 +1,158 @@
+"""``open_release``: from what a user names to a release."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+
+from apograph.findings import Json, Message, Refusal
+from apograph.release.content_kind import content_kind
+from apograph.release.opened import Opened
+from apograph.release.sandbox import Worker
+from apograph.release.source import note, refused
+from apograph.release.types import Release
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
+_SINGLE = ("safetensors", "GGUF")
+
+
+def open_release(ref: str, *, not_after: int | None = None, download: bool = False) -> Release:
+    """Open a published model: a folder, a git repository (``path`` or ``path@revision``), a Hugging Face id
+    in the local cache (``owner/name`` or ``owner/name@revision``), one safetensors or GGUF file, or an
+    archive that ``preserve`` made.
+
+    A path without ``@`` opens a bare repository at HEAD, and a working tree as the files that lie there, with
+    the repository's history. ``not_after`` (seconds since 1970 UTC) opens a repository at the newest commit
+    of any reference whose committer time is not later, unless ``@revision`` was given; a release without
+    history opens as it is, with a note. ``download`` fetches an id that the cache lacks.
+
+    Raises Refusal 4 for a path or revision that does not exist (``release.git.none_so_old`` when every commit
+    is later than ``not_after``), 3 when nothing supported was found, 2 when the input is unsafe or broken,
+    5 when it exceeds a limit.
+    """
+    path, revision = _split(ref)
+    if path is None:
+        return _open_hub(ref, not_after, download)
+    path = os.path.realpath(path)
+    try:
+        status = os.stat(path)
+        if stat.S_ISDIR(status.st_mode):
+            return _open_folder(ref, path, revision, not_after)
+        if not stat.S_ISREG(status.st_mode):
+            raise Refusal(2, Message("release.folder.special"), ref)
+        return _open_file(ref, path, revision, not_after)
+    except OSError as error:
+        raise Refusal(2, Message("release.unreadable", {"reason": error.strerror or ""}), ref) from None
+
+
+def _split(ref: str) -> tuple[str | None, str | None]:
+    """The path and the revision that ``ref`` names; no path when it is an id of the hub."""
+    if os.path.lexists(ref):
+        return ref, None
+    path, at, revision = ref.rpartition("@")
+    if at and os.path.lexists(path):
+        return path, revision
+    if _HUB_ID.fullmatch(path if at else ref) and ".." not in ref:
+        return None, None
+    raise Refusal(4, Message("release.no_path"), ref)
+
+
+def _open_folder(ref: str, path: str, revision: str | None, not_after: int | None) -> Release:
+    from apograph.release.hub import cache_of
+    from apograph.release.refs import looks_like_git
+
+    bare = looks_like_git(path)
+    inner = os.path.lexists(os.path.join(path, ".git"))
+    if bare or (inner and (revision is not None or not_after is not None)):
+        return _open_git(ref, path, revision, not_after)
+    if revision is not None:
+        raise Refusal(4, Message("release.no_history"), ref)
+    spec: dict[str, Json] = {"kind": "folder", "path": path}
+    roots = [path]
+    cache = cache_of(path)
+    if cache is not None:
+        spec["blobs"] = os.path.join(cache, "blobs")
+        roots.append(cache)
+    worker = Worker(roots, git=inner)
+    problem = None
+    if inner:
+        try:
+            worker.call("apograph.release.git:describe", path)
+            spec["git"] = path
+        except Refusal as refusal:
+            problem = refused(refusal)
+    commit: dict[str, Json] = worker.call("apograph.release.git:work_tree", spec) if "git" in spec else {}
+    time = commit.get("time")
+    opened = Opened(
+        ref,
+        "git" if inner else "folder",
+        spec,
+        worker,
+        revision=str(commit["id"]) if commit.get("id") else None,
+        revision_time=time if isinstance(time, int) else None,
+    )
+    if problem is not None:
+        opened.record(problem)
+    if commit.get("differ"):
+        opened.record(note("git.work_tree", n=int(str(commit["differ"]))))
+    return _supported(opened, not_after)
+
+
+def _open_git(ref: str, path: str, revision: str | None, not_after: int | None) -> Release:
+    worker = Worker([path], git=True)
+    spec: dict[str, Json] = {"kind": "git", "path": path}
+    chosen = worker.call("apograph.release.source:choose", spec, revision, not_after, seconds=120.0)
+    return Opened(
+        ref,
+        "git",
+        {**spec, "revision": chosen["id"]},
+        worker,
+        revision=chosen["id"],
+        revision_time=chosen["time"],
+        later=chosen["later"],
+    )
+
+
+def _open_file(ref: str, path: str, revision: str | None, not_after: int | None) -> Release:
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        kind = content_kind(file.read(512))
+    worker = Worker([path])
+    if kind == "zip":
+        spec: dict[str, Json] = {"kind": "archive", "path": path}
+        chosen = worker.call("apograph.release.source:choose", spec, revision, not_after, seconds=120.0)
+        return Opened(
+            ref,
+            "archive",
+            {**spec, "revision": chosen["id"]},
+            worker,
+            revision=chosen["id"],
+            revision_time=chosen["time"],
+            later=chosen["later"],
+        )
+    if kind not in _SINGLE:
+        raise Refusal(3, Message("release.nothing"), ref)
+    if revision is not None:
+        raise Refusal(4, Message("release.no_history"), ref)
+    spec = {"kind": "folder", "path": os.path.dirname(path), "only": os.path.basename(path)}
+    return _supported(Opened(ref, "file", spec, worker), not_after)
+
+
+def _open_hub(ref: str, not_after: int | None, download: bool) -> Release:
+    from apograph.release.hub import find
+
+    snapshot = find(ref, download=download)
+    spec: dict[str, Json] = {"kind": "folder", "path": snapshot.path, "blobs": snapshot.blobs}
+    worker = Worker([snapshot.path, snapshot.blobs])
+    opened = Opened(ref, "hub", spec, worker, revision=snapshot.commit)
+    return _supported(opened, not_after)
+
+
+def _supported(opened: Opened, not_after: int | None) -> Release:
+    """Refuse a release in which nothing can be examined; note that one without dates ignores a date."""
+    if not opened.worker.call("apograph.release.checkpoint:supported", opened.spec, seconds=120.0):
+        raise Refusal(3, Message("release.nothing"), opened.ref)
+    if not_after is not None:
+        opened.record(note("undated"))
+    return opened
