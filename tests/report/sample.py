@@ -166,7 +166,7 @@ def exhibits() -> dict[str, dict[str, Any]]:
                 ["eps", 1e-6, 1e-6],
             ],
         },
-        "list": {"items": ["<image>", "</image>", "<slice>", "</slice>"], "total": 4},
+        "list": {"items": ["<image>", "</image>", "<slice>", "</slice>"], "more": 3},
     }
 
 
@@ -279,8 +279,8 @@ def report(poisoned: bool = False, copies: int = 1) -> Report:
         conclusion=Conclusion(
             "copy or derivative",
             Message(
-                "conclusion.copy.known",
-                {"channels": 3, "list": "files, code, " + (bad(8) or "history"), "source": "reference"},
+                "conclusion.copy.from_reference",
+                {"channels": 3, "list": "files, code, " + (bad(8) or "history")},
             ),
             basis=tuple(f.id for f in findings if f.bearing is Bearing.DISTINCTIVE),
             direction="known",

@@ -23,4 +23,4 @@ def sentence(message: Message, lang: str = "en") -> str:
         return text(Message(message.key, params), lang)
     except (KeyError, ValueError, TypeError):
         shown = ", ".join(f"{visible(name, 60)}={value}" for name, value in params.items())
-        return f"{visible(message.key, 120)} ({shown})" if shown else visible(message.key, 120)
+        return visible(f"{message.key} ({shown})" if shown else message.key, _LONGEST)

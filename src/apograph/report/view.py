@@ -1,0 +1,122 @@
+"""What every renderer shows of a report, in the order in which it is shown, as safe sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from apograph.findings import Bearing, Finding, Location, Measure, ReleaseInfo, Report, Strength
+from apograph.report.escape import visible
+from apograph.report.figures.cells import side_name
+from apograph.report.sentence import sentence
+from apograph.report.words import catalogue, say
+
+STRONGEST_FIRST = (Bearing.DISTINCTIVE, Bearing.SUPPORTING, Bearing.AGAINST, Bearing.CONTEXT)
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """The findings of one channel, strongest first; ``title`` is its name in words."""
+
+    name: str
+    title: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def bearing(self) -> Bearing:
+        """The strongest bearing among the findings."""
+        return self.findings[0].bearing
+
+
+def channels(report: Report, lang: str) -> list[Channel]:
+    """Channels in the order in which the report first names them."""
+    grouped: dict[str, list[Finding]] = {}
+    for finding in report.findings:
+        grouped.setdefault(finding.channel, []).append(finding)
+    return [
+        Channel(
+            name,
+            channel_title(name, lang),
+            tuple(sorted(found, key=lambda f: STRONGEST_FIRST.index(f.bearing))),
+        )
+        for name, found in grouped.items()
+    ]
+
+
+def channel_title(name: str, lang: str) -> str:
+    """A channel's name in words; an unknown one by its own name."""
+    return catalogue(lang).get(f"channel.{name}", visible(name, 60))
+
+
+def measure(value: Measure, lang: str) -> tuple[str, str]:
+    """A measure's name in words and its value with unit, number of cases and interval."""
+    name = catalogue(lang).get(f"measure.{value.name}", visible(value.name, 80))
+    told = number(value.value, lang)
+    if value.unit:
+        told += " " + catalogue(lang).get(f"unit.{value.unit}", visible(value.unit, 20))
+    beside = []
+    if value.interval is not None:
+        low, high = (number(bound, lang) for bound in value.interval)
+        beside.append(say("report.interval", lang, low=low, high=high))
+    if value.n is not None:
+        beside.append(say("report.cases", lang, n=value.n))
+    return name, f"{told} ({', '.join(beside)})" if beside else told
+
+
+def number(value: float | int | str | None, lang: str) -> str:
+    """A measured value as it is read: whole numbers grouped, others with four digits."""
+    if value is None:
+        return say("report.undefined", lang)
+    if isinstance(value, str):
+        return visible(value, 120)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}"
+
+
+def size(count: int) -> str:
+    """Bytes in the unit that reads best (powers of 1000)."""
+    amount = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.3g} {unit}" if unit != "bytes" else f"{count} bytes"
+        amount /= 1000
+    return f"{amount:,.3g} TB"
+
+
+def strength(value: Strength, lang: str) -> str | None:
+    """The sentence of a probability with its null hypothesis; None where there is none."""
+    if value.log10_p is None:
+        return None
+    null = sentence(value.null, lang) if value.null is not None else say("report.strength.null", lang)
+    return say("report.strength.p", lang, null=null, n=round(-value.log10_p), kind=value.kind)
+
+
+def location(value: Location, lang: str) -> str:
+    """Side, path, lines and revision of a place."""
+    place = visible(value.path, 200)
+    if value.start is not None and value.end is not None and value.end != value.start:
+        place = say("report.lines", lang, path=place, start=value.start, end=value.end)
+    elif value.start is not None:
+        place = say("report.line", lang, path=place, start=value.start)
+    revision = f" @ {visible(value.revision, 12)}" if value.revision else ""
+    return f"{side_name(value.side, lang)}: {place}{revision}"
+
+
+def facts(release: ReleaseInfo, lang: str) -> list[tuple[str, str]]:
+    """What is known of a release: pairs of a word and its value."""
+    told = [
+        ("kind", catalogue(lang).get(f"report.kind.{release.kind}", visible(release.kind, 40))),
+        ("revision", visible(release.revision, 64) if release.revision else None),
+        ("revision_date", date(release.revision_date)),
+        ("first_date", date(release.first_date)),
+        ("files", say("report.files", lang, n=release.files, size=size(release.size))),
+        ("tensors", None if release.tensors is None else f"{release.tensors:,}"),
+        ("digest", visible(release.digest, 64)),
+        ("note", None if release.note is None else sentence(release.note, lang)),
+    ]
+    return [(say(f"report.fact.{name}", lang), value) for name, value in told if value]
+
+
+def date(value: str | None) -> str | None:
+    """An ISO date and time as one reads it."""
+    return None if value is None else visible(value, 40).replace("T", " ").replace("Z", " UTC")
