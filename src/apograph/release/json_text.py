@@ -27,6 +27,7 @@ MAX_LINES = 1_000_000
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _TOKEN = re.compile(_STRING + rb"|[\[\]{},:]", re.DOTALL)
 _SURROGATE = re.compile(rb"\\u[dD][89abcdefABCDEF]")
+_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % (MAX_DIGITS + 1))
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[]{}'))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 
@@ -52,7 +53,7 @@ def parse_json(data: bytes, path: str = "", limit: int = MAX_BYTES) -> Json:
             text,
             object_pairs_hook=hooks.pairs,
             parse_constant=hooks.constant,
-            parse_int=hooks.integer,
+            parse_int=hooks.integer if _LONG_NUMBER.search(data) else None,
             parse_float=hooks.real,
         )
     except json.JSONDecodeError as error:
@@ -103,6 +104,7 @@ class _Hooks:
         raise refuse("json.number", self._path, number=name)
 
     def integer(self, digits: str) -> int:
+        """Asked only when the file holds a long run of digits: a call per number is slow."""
         if len(digits) > MAX_DIGITS:
             raise refuse("json.number", self._path, number=digits[:20] + "…")
         return int(digits)
