@@ -74,6 +74,20 @@ def supported(spec: dict[str, Json]) -> bool:
     ) or bool(_weights(found))
 
 
+def heads(spec: dict[str, Json]) -> dict[str, int]:
+    """For each weight file that can be read, by path, the length of its header in bytes."""
+    source = open_source(spec)
+    found = _Found(source, {file.path: file for file in source.listing().files})
+    lengths: dict[str, int] = {}
+    for path in _weights(found):
+        entries = _headers(found, [path]).get(path)
+        opened = source.head(path) if entries is not None else None
+        if entries is not None and opened is not None:
+            opened[0].close()
+            lengths[path] = min((e.start for e in entries if e.start is not None), default=opened[1])
+    return lengths
+
+
 def _index(found: _Found) -> Tensors | None:
     for path in shallowest(path for path in found.files if _INDEX.fullmatch(path)):
         try:
@@ -107,16 +121,15 @@ def _indexed(found: _Found, index: Tensors) -> Tensors:
 def _weights(found: _Found) -> dict[str, str]:
     """The files that hold tensors, by path, and their format, told by content where there is any."""
     kinds: dict[str, str] = {}
-    for path, file in sorted(found.files.items()):
+    for path in sorted(found.files):
+        if path.lower().endswith(_TEXT):
+            continue
         suffix = next((kind for kind, end in _FORMATS.items() if path.lower().endswith(end)), None)
-        kind = suffix
-        if file.content is Content.PRESENT and not path.lower().endswith(_TEXT):
-            kind = _sniff(found, path, report=suffix is not None)
-        if suffix is not None and kind != suffix and file.content is Content.PRESENT:
-            if kind is not None and kind != "unreadable":
-                found.faults.append(fault("tensors.other_kind", path, kind=kind, named=suffix))
-            elif kind is None:
-                kind = suffix  # its reader says what is wrong with it
+        kind = _sniff(found, path, report=suffix is not None)
+        if suffix is not None and kind in (None, "absent"):
+            kind = suffix  # its reader says what is wrong with it
+        elif suffix is not None and kind not in (suffix, "unreadable"):
+            found.faults.append(fault("tensors.other_kind", path, kind=str(kind), named=suffix))
         if kind in _FORMATS:
             kinds[path] = str(kind)
     return kinds
@@ -124,9 +137,9 @@ def _weights(found: _Found) -> dict[str, str]:
 
 def _sniff(found: _Found, path: str, *, report: bool) -> str | None:
     try:
-        opened = found.source.open(path)
+        opened = found.source.head(path)
         if opened is None:
-            return None
+            return "absent"
         with opened[0] as stream:
             return content_kind(stream.read(512))
     except (Refusal, OSError) as error:
@@ -167,12 +180,11 @@ def _check_complete(found: _Found, chosen: Iterable[str]) -> None:
 def _headers(found: _Found, paths: Iterable[str]) -> dict[str, tuple[TensorInfo, ...]]:
     headers: dict[str, tuple[TensorInfo, ...]] = {}
     for path in paths:
-        if found.files[path].content is not Content.PRESENT:
-            found.faults.append(absent(found.files[path]))
-            continue
         try:
-            opened = found.source.open(path)
+            opened = found.source.head(path)
             if opened is None:
+                if found.files[path].content is not Content.REFUSED:  # the listing says why
+                    found.faults.append(absent(found.files[path]))
                 continue
             with opened[0] as stream:
                 if stream.read(4) == b"GGUF":

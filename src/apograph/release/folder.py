@@ -66,6 +66,19 @@ class FolderSource:
             raise Refusal(2, Message("release.changed"), path)
         return stream, status.st_size
 
+    def head(self, path: str) -> tuple[BinaryIO, int] | None:
+        return self.open(path)
+
+    def identity(self, oid: str) -> File | None:
+        path = self._by_oid.get(oid)
+        if path is not None:
+            return replace(self._files[path], path="")
+        if self._git is None:
+            return None
+        from apograph.release.git import identity
+
+        return identity(self._git, oid)
+
     def blob(self, oid: str, limit: int) -> bytes | None:
         path = self._by_oid.get(oid)
         if path is None:

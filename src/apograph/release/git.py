@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
 from functools import cache
 from typing import BinaryIO
 
 from apograph import plain
 from apograph.findings import Json, Message, Refusal, Unexamined
-from apograph.release.history import read_history
+from apograph.release.history import newest_not_after, read_history
 from apograph.release.lfs import LARGEST as LARGEST_POINTER
 from apograph.release.lfs import parse_pointer
-from apograph.release.objects import BLOB, Entry, Objects, safe_name
+from apograph.release.objects import BLOB, Objects, safe_name
 from apograph.release.refs import References, git_directory, read_references
-from apograph.release.source import LARGEST_READ, Listing, Past, fault, note, open_source
-from apograph.release.types import Commit, Content, File
+from apograph.release.source import LARGEST_READ, Listing, Past, fault, note, open_source, refused
+from apograph.release.types import Content, File
 
 MAX_FILES = 1_000_000
 MAX_ENTRIES = 4_000_000
@@ -37,6 +36,14 @@ def repository(folder: str) -> tuple[Objects, References]:
 def past_of(folder: str) -> Past:
     """The history of the repository of ``folder``."""
     return read_history(*repository(folder))
+
+
+def mail_of(folder: str) -> Json:
+    """The addresses of every commit: id to [author, committer]."""
+    objects, _ = repository(folder)
+    history = past_of(folder).history
+    commits = [objects.commit(commit.id) for commit in history.commits] if history else []
+    return {c.id: [c.author.mail, c.committer.mail] for c in commits if c is not None}
 
 
 class GitSource:
@@ -60,6 +67,12 @@ class GitSource:
             return None
         data = self.blob(file.git_oid, LARGEST_READ)
         return None if data is None else (io.BytesIO(data), len(data))
+
+    def head(self, path: str) -> tuple[BinaryIO, int] | None:
+        return self.open(path)
+
+    def identity(self, oid: str) -> File | None:
+        return identity(self._folder, oid)
 
     def blob(self, oid: str, limit: int) -> bytes | None:
         return self._objects.read(oid, BLOB, limit)
@@ -105,7 +118,11 @@ def _list(objects: Objects, tree: str) -> Listing:
                 faults[path] = note("git.submodule", path, oid=entry.oid)
             else:
                 if entry.oid not in known:
-                    known[entry.oid] = _identify(objects, entry, path, faults)
+                    try:
+                        known[entry.oid] = _identify(objects, entry.oid)
+                    except Refusal as refusal:
+                        faults[path] = refused(refusal, path)
+                        known[entry.oid] = Content.REFUSED, None, None
                 content, size, sha256 = known[entry.oid]
                 if entry.kind == "link":
                     content = Content.REFUSED
@@ -114,24 +131,27 @@ def _list(objects: Objects, tree: str) -> Listing:
     return Listing(tuple(sorted(files, key=lambda f: f.path)), tuple(faults.values()))
 
 
-def _identify(
-    objects: Objects, entry: Entry, path: str, faults: dict[str, Unexamined]
-) -> tuple[Content, int | None, str | None]:
-    """Content, size and SHA-256 as far as the repository tells them."""
+def _identify(objects: Objects, oid: str) -> tuple[Content, int | None, str | None]:
+    """Content, size and SHA-256 as far as the repository tells them. Raises Refusal."""
+    header = objects.header(oid)
+    if header is None:
+        return Content.MISSING, None, None
+    if header[0] != BLOB:
+        raise Refusal(2, Message("release.git.kind", {"oid": oid}))
+    if header[1] < LARGEST_POINTER:
+        pointer = parse_pointer(objects.read(oid, BLOB, LARGEST_POINTER) or b"")
+        if pointer:
+            return Content.LFS, pointer[1], pointer[0]
+    return Content.PRESENT, header[1], None
+
+
+def identity(folder: str, oid: str) -> File | None:
+    """What the repository of ``folder`` tells about a blob; None when it cannot be read."""
     try:
-        header = objects.header(entry.oid)
-        if header is None:
-            return Content.MISSING, None, None
-        if header[0] != BLOB:
-            raise Refusal(2, Message("release.git.kind", {"oid": entry.oid}))
-        if header[1] < LARGEST_POINTER:
-            pointer = parse_pointer(objects.read(entry.oid, BLOB, LARGEST_POINTER) or b"")
-            if pointer:
-                return Content.LFS, pointer[1], pointer[0]
-        return Content.PRESENT, header[1], None
-    except Refusal as refusal:
-        faults[path] = Unexamined("release", refusal.message, path=path, fault=True, code=refusal.code)
-        return Content.REFUSED, None, None
+        content, size, sha256 = _identify(repository(folder)[0], oid)
+    except Refusal:
+        return None
+    return File("", size, content, oid, sha256)
 
 
 def choose(folder: str, revision: str | None, not_after: int | None) -> dict[str, Json]:
@@ -142,44 +162,22 @@ def choose(folder: str, revision: str | None, not_after: int | None) -> dict[str
     Raises Refusal 4 when there is no such commit, 3 when the repository has none at all.
     """
     objects, references = repository(folder)
-    later = None
     if revision is not None:
         oid = _resolve(objects, references, revision)
         if oid is None:
             raise Refusal(4, Message("release.git.no_revision", {"rev": revision}), folder)
-    elif not_after is None:
+    else:
         tips = [references.head_id, *references.tips.values()]
         oid = next((found for tip in tips if tip and (found := objects.peel(tip))), None)
         if oid is None:
             raise Refusal(3, Message("release.git.empty"), folder)
-    else:
-        history = past_of(folder).history
-        commits = history.commits if history else ()
-        if not commits:
-            raise Refusal(3, Message("release.git.empty"), folder)
-        then = [commit for commit in commits if commit.time <= not_after]
-        if not then:
-            first = min(commit.time for commit in commits)
-            raise Refusal(4, Message("release.git.none_so_old", {"first": _iso(first)}), folder)
-        oid = _newest(then)
-        newest = _newest(commits)
-        later = newest if newest != oid else None
+        history = past_of(folder).history if not_after is not None else None
+        if history is not None and not_after is not None:
+            return newest_not_after(history.commits, not_after, folder)
     chosen = objects.commit(oid)
     if chosen is None:
         raise Refusal(4, Message("release.git.no_revision", {"rev": oid}), folder)
-    return {"id": oid, "time": chosen.committer.time, "later": later}
-
-
-def _newest(commits: Sequence[Commit]) -> str:
-    """The id with the latest committer time; of equal times the one that stands later in the history."""
-    best = max(range(len(commits)), key=lambda i: (commits[i].time, i))
-    return commits[best].id
-
-
-def _iso(seconds: int) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {"id": oid, "time": chosen.committer.time, "later": None}
 
 
 def _resolve(objects: Objects, references: References, revision: str) -> str | None:

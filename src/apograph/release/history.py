@@ -10,15 +10,19 @@ one that still stands has no end. Times are the committers', as recorded.
 from __future__ import annotations
 
 import heapq
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 
-from apograph.findings import Unexamined
+from apograph.findings import Json, Message, Refusal, Unexamined
 from apograph.release.objects import Objects, RawCommit, safe_name
 from apograph.release.refs import References
 from apograph.release.source import Past, fault, note
 from apograph.release.types import Change, Commit, History, Version
 
+_MAIL = re.compile(r"<[^<>\s@]{1,64}@[^<>\s@]{1,255}>")
+"""An address as trailers write it (Signed-off-by); a bare one may be a repository (git@host:owner/name)."""
 MAX_COMMITS = 100_000
 MAX_ENTRIES = 5_000_000
 """Entries of trees compared, over the whole history."""
@@ -131,7 +135,7 @@ def read_history(objects: Objects, references: References) -> Past:
             c.author.offset,
             c.committer.time,
             c.committer.offset,
-            c.message,
+            _MAIL.sub("<…>", c.message),
             changes.get(c.id, ()),
             names.get(c.id, ()),
         )
@@ -229,3 +233,21 @@ def _versions(commits: tuple[Commit, ...], lines: dict[str, tuple[int, str | Non
         else:
             close(version, merge)
     return tuple(sorted(versions, key=lambda v: (v.path, v.since, v.commit)))
+
+
+def newest_not_after(commits: Sequence[Commit], not_after: int, path: str) -> dict[str, Json]:
+    """The newest commit with a committer time up to ``not_after``: {"id", "time", "later"}; ``later`` is the
+    newest commit of all, when that is another. Of equal times the one that stands later in the history.
+
+    Raises Refusal 4 (``release.git.none_so_old``) when every commit is later.
+    """
+    then = [commit for commit in commits if commit.time <= not_after]
+    if not then:
+        first = datetime.fromtimestamp(min(commit.time for commit in commits), UTC)
+        raise Refusal(4, Message("release.git.none_so_old", {"first": f"{first:%Y-%m-%dT%H:%M:%SZ}"}), path)
+    chosen, newest = _newest(then), _newest(commits)
+    return {"id": chosen.id, "time": chosen.time, "later": newest.id if newest != chosen else None}
+
+
+def _newest(commits: Sequence[Commit]) -> Commit:
+    return commits[max(range(len(commits)), key=lambda i: (commits[i].time, i))]

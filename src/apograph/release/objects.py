@@ -6,6 +6,7 @@ alternates. Commits and trees are parsed here. Replace references and grafts hav
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from apograph.findings import Message, Refusal
 
 COMMIT, TREE, BLOB, TAG = 1, 2, 3, 4
+_NAMES = {COMMIT: b"commit", TREE: b"tree", BLOB: b"blob", TAG: b"tag"}
 LARGEST_COMMIT = 1 << 20
 LARGEST_TREE = 64 << 20
 LAST_SECOND = 253402300799
@@ -79,7 +81,8 @@ class Objects:
     def read(self, oid: str, kind: int, limit: int) -> bytes | None:
         """An object's content; None when it is not here.
 
-        Raises Refusal 2 when it is of another kind or unreadable, 5 when it is larger than ``limit``.
+        Raises Refusal 2 when it is of another kind, unreadable or not what its id says, 5 when it is larger
+        than ``limit``.
         """
         header = self.header(oid)
         if header is None:
@@ -89,7 +92,13 @@ class Objects:
         if header[1] > limit:
             raise Refusal(5, Message("release.large", {"size": header[1], "limit": limit}))
         found = self._ask("read", oid)
-        return None if found is None else bytes(found[1])
+        if found is None:
+            return None
+        data = bytes(found[1])
+        # The backends trust the pack's index; the id is evidence, so it is checked.
+        if hashlib.sha1(b"%s %d\0" % (_NAMES[kind], len(data)) + data).hexdigest() != oid:
+            raise Refusal(2, Message("release.git.mismatch", {"oid": oid}))
+        return data
 
     def commit(self, oid: str) -> RawCommit | None:
         """A commit; None when it is not here. Raises Refusal as ``read`` does."""

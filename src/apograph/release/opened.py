@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TypeVar
@@ -10,7 +9,7 @@ from typing import TypeVar
 from apograph import plain
 from apograph.findings import Json, Message, Refusal, Unexamined
 from apograph.release.sandbox import Worker
-from apograph.release.source import Listing, Past, refused, shallowest
+from apograph.release.source import Listing, Past, digest_of, refused, shallowest
 from apograph.release.types import Card, Content, File, History, Release, Tensors, Tokenizer
 
 T = TypeVar("T")
@@ -41,7 +40,7 @@ class Opened:
         self._revision, self._revision_time, self._later = revision, revision_time, later
         self._faults: dict[tuple[str, str, str], Unexamined] = {}
         listing = plain.load(Listing, worker.call(f"{_SOURCE}:listing", spec, seconds=_PATIENCE))
-        self._files = listing.files
+        self._files, self._digest = listing.files, listing.digest
         self._by_path = {file.path: file for file in listing.files}
         self.record(*listing.faults)
 
@@ -81,17 +80,12 @@ class Opened:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) over one line per file: path, size, content, git object id and SHA-256, as listed
-        when the release was opened."""
-        total = hashlib.sha256()
-        for f in self._files:
-            line = f"{f.path}\0{f.size}\0{f.content.value}\0{f.git_oid}\0{f.sha256}\n"
-            total.update(line.encode("utf-8", "surrogatepass"))
-        return total.hexdigest()
+        """``source.digest_of`` the files as listed when the release was opened."""
+        return self._digest or digest_of(self._files)
 
     @cached_property
     def configs(self) -> Mapping[str, Json]:
-        return self._part("parts:configs", Mapping[str, Json]) or {}
+        return self._part("parts:configs", dict[str, Json]) or {}
 
     @cached_property
     def config(self) -> Mapping[str, Json]:

@@ -24,6 +24,8 @@ class Listing:
 
     files: tuple[File, ...]
     faults: tuple[Unexamined, ...] = ()
+    digest: str = ""
+    """The release's digest where it is not that of ``files`` (an archive holds part of the contents)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,14 @@ class Source(Protocol):
     def open(self, path: str) -> tuple[BinaryIO, int] | None:
         """A file's bytes as a seekable stream, and their number."""
 
+    def head(self, path: str) -> tuple[BinaryIO, int] | None:
+        """As ``open``, but the stream may end where the header of a weight file ends."""
+
     def blob(self, oid: str, limit: int) -> bytes | None:
         """The content of any blob of any revision."""
+
+    def identity(self, oid: str) -> File | None:
+        """What is known of a blob of any revision (its ``path`` is empty)."""
 
     def past(self) -> Past: ...
 
@@ -82,9 +90,19 @@ def read_whole(source: Source, path: str, limit: int) -> bytes | None:
         if size > limit:
             raise Refusal(5, Message("release.large", {"size": size, "limit": limit}), path)
         data = stream.read(size + 1)
-    if len(data) != size:
+    known = source.digest(path)
+    if len(data) != size or (known is not None and hashlib.sha256(data).hexdigest() != known):
         raise Refusal(2, Message("release.changed"), path)
     return data
+
+
+def digest_of(files: Iterable[File]) -> str:
+    """SHA-256 (hex) over one line per file: path, size, content, git object id and SHA-256."""
+    total = hashlib.sha256()
+    for f in files:
+        line = f"{f.path}\0{f.size}\0{f.content.value}\0{f.git_oid}\0{f.sha256}\n"
+        total.update(line.encode("utf-8", "surrogatepass"))
+    return total.hexdigest()
 
 
 _open: dict[str, Source] = {}
@@ -140,6 +158,44 @@ def read(spec: dict[str, Json], path: str, limit: int) -> bytes | None:
 def blob(spec: dict[str, Json], oid: str, limit: int) -> bytes | None:
     """A blob's content."""
     return open_source(spec).blob(oid, min(limit, LARGEST_READ))
+
+
+def part(spec: dict[str, Json], path: str, start: int, length: int) -> bytes | None:
+    """``length`` bytes of a file from ``start`` on, fewer at its end."""
+    opened = open_source(spec).open(path)
+    if opened is None:
+        return None
+    with opened[0] as stream:
+        stream.seek(start)
+        return stream.read(min(length, LARGEST_READ))
+
+
+def head(spec: dict[str, Json], path: str, length: int) -> bytes | None:
+    """The first ``length`` bytes of a weight file."""
+    opened = open_source(spec).head(path)
+    if opened is None:
+        return None
+    with opened[0] as stream:
+        return stream.read(min(length, LARGEST_READ))
+
+
+def mail(spec: dict[str, Json]) -> Json:
+    """The mail addresses that each commit records: id to [author, committer]."""
+    if spec["kind"] == "archive":
+        from apograph.release.archive import mail_of as mail_archived
+
+        return mail_archived(str(spec["path"]))
+    if spec["kind"] != "git" and "git" not in spec:
+        return {}
+    from apograph.release.git import mail_of
+
+    return mail_of(str(spec["git"] if "git" in spec else spec["path"]))
+
+
+def identities(spec: dict[str, Json], oids: list[str]) -> Json:
+    """What is known of each blob, as plain JSON: a ``File`` or None."""
+    source = open_source(spec)
+    return [plain.dump(source.identity(oid)) for oid in oids]
 
 
 def past(spec: dict[str, Json]) -> Json:
