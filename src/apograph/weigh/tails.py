@@ -134,7 +134,7 @@ def lattice_tail(
     tilted, log_m = _tilted(logs, v, tilt)
     mean = float(count @ (tilted @ v))
     variance = float(count @ (tilted @ v**2 - (tilted @ v) ** 2))
-    half = int(math.ceil(60 * v.max() + 20 * math.sqrt(max(variance, 0.0))))
+    half = math.ceil(60 * v.max() + 20 * math.sqrt(max(variance, 0.0)))
     size = int(top) + 1
     start = 0
     if size > 2 * half:

@@ -1,0 +1,201 @@
+"""Answer files joined on the identity of the items, never on the order of rows."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from apograph.behaviour.canonical import FAILED, MISSING, REFUSED, Kind, canonical, guess_kind, plain
+from apograph.behaviour.formats import read_records
+from apograph.behaviour.records import MAX_TEXT, Record
+from apograph.behaviour.rows import AnswerFile
+from apograph.behaviour.sheet import Column, Sheet
+from apograph.release.refuse import refuse
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_LOOK = 200
+
+
+@dataclass(slots=True)
+class _Table:
+    """What grows while files are read: items by identity, distinct texts, keys and prompts by row."""
+
+    kind: Kind | None
+    rows: dict[str, int] = field(default_factory=dict)
+    codes: dict[str, int] = field(default_factory=dict)
+    held: int = 0
+    keys: array[int] = field(default_factory=lambda: array("i"))
+    options: array[int] = field(default_factory=lambda: array("h"))
+    prompts: list[str | None] = field(default_factory=list)
+    forms: dict[str, int] = field(default_factory=dict)
+
+    def row(self, identity: str) -> int:
+        found = self.rows.get(identity)
+        if found is None:
+            found = self.rows[identity] = len(self.keys)
+            self.keys.append(MISSING)
+            self.options.append(0)
+            self.prompts.append(None)
+        return found
+
+    def code(self, text: str, path: str) -> int:
+        found = self.codes.get(text)
+        if found is None:
+            self.held += len(text)
+            if self.held > MAX_TEXT:
+                raise refuse("answers.text", path, code=5, limit=MAX_TEXT)
+            found = self.codes[text] = len(self.codes)
+        return found
+
+    def form(self, answer: str, path: str) -> int:
+        """The code of an answer's comparable form; short answers are remembered."""
+        found = self.forms.get(answer)
+        if found is None:
+            made = canonical(answer, self.kind or "text")
+            found = made if isinstance(made, int) else self.code(made, path)
+            if len(answer) <= 32 and len(self.forms) < 100_000:
+                self.forms[answer] = found
+        return found
+
+
+def join(paths: Sequence[Path], key: Path | None = None, kind: Kind | None = None) -> Sheet:
+    """Read and join answer files. ``key`` names a file of right answers; keys within the files count too.
+
+    Raises Refusal 2 when a file cannot be read, when the same item was asked with different prompts or has
+    two keys, when a file answers an item twice differently, or when two files have no item in common.
+    """
+    table = _Table(kind)
+    columns = [_read(path, table) for path in paths]
+    if key is not None:
+        _read_key(key, table)
+    n = len(table.rows)
+    names = _distinct([column.name for column in columns])
+    filled = tuple(
+        Column(
+            name,
+            column.path,
+            column.sha256,
+            _padded(column.codes, n, MISSING),
+            None if column.margins is None else _padded(column.margins, n, np.nan),
+            column.repeats,
+            column.sigma,
+            column.rows,
+        )
+        for name, column in zip(names, columns, strict=True)
+    )
+    for column in filled[1:]:
+        if not ((filled[0].codes != MISSING) & (column.codes != MISSING)).any():
+            raise refuse("answers.disjoint", column.path, first=filled[0].path)
+    return Sheet(
+        table.kind or "text",
+        tuple(table.rows),
+        filled,
+        np.frombuffer(table.keys, dtype=np.int32),
+        np.frombuffer(table.options, dtype=np.int16),
+        tuple(table.codes),
+    )
+
+
+def _padded(values: NDArray[Any], n: int, filler: float) -> NDArray[Any]:
+    return np.concatenate([values, np.full(n - len(values), filler, dtype=values.dtype)])
+
+
+def _distinct(names: list[str]) -> list[str]:
+    return [name if names.count(name) == 1 else f"{name} ({n + 1})" for n, name in enumerate(names)]
+
+
+def _read(path: Path, table: _Table) -> Column:
+    file = AnswerFile(path)
+    records = read_records(file)
+    head = list(islice(records, _LOOK))
+    if table.kind is None:
+        table.kind = guess_kind([r.answer for r in head if r.answer], [r.options for r in head])
+    codes = array("i", [MISSING]) * len(table.keys)
+    margins: dict[int, float] = {}
+    samples: dict[int, str] = {}
+    repeats: dict[int, list[int]] = {}
+    model, sigma = "", None
+    for record in chain(head, records):
+        row = table.row(record.identity)
+        while row >= len(codes):
+            codes.append(MISSING)
+        code = _code(record, table, file)
+        model, sigma = record.model or model, sigma if record.sigma is None else record.sigma
+        _note(record, row, table, file)
+        if codes[row] == MISSING:
+            codes[row] = code
+            if record.sample:
+                samples[row] = record.sample
+        elif record.sample != samples.get(row, ""):
+            repeats.setdefault(row, []).append(code)
+        elif codes[row] != code:
+            raise refuse("answers.twice", file.path, item=record.item or record.identity)
+        if record.margin is not None:
+            margins[row] = record.margin
+    spread = None
+    if margins:
+        spread = np.full(len(codes), np.nan)
+        spread[list(margins)] = list(margins.values())
+    return Column(
+        model or path.stem,
+        str(path),
+        file.sha256,
+        np.frombuffer(codes, dtype=np.int32),
+        spread,
+        {row: tuple(more) for row, more in repeats.items()},
+        sigma,
+        file.row,
+    )
+
+
+def _code(record: Record, table: _Table, file: AnswerFile) -> int:
+    if record.state:
+        return REFUSED if record.state == "refusal" else FAILED
+    return MISSING if record.answer is None else table.form(record.answer, file.path)
+
+
+def _note(record: Record, row: int, table: _Table, file: AnswerFile) -> None:
+    """Keep the item's key, prompt and number of options; refuse what contradicts an earlier file."""
+    if record.key:
+        code = _key_code(record.key, table, file.path)
+        if table.keys[row] not in (MISSING, code):
+            raise refuse("answers.keys", file.path, item=record.item or record.identity)
+        table.keys[row] = code
+    if record.prompt_hash:
+        if table.prompts[row] not in (None, record.prompt_hash):
+            raise refuse("answers.prompts", file.path, item=record.item or record.identity)
+        table.prompts[row] = record.prompt_hash
+    if record.options:
+        table.options[row] = min(record.options, 32767)
+
+
+def _key_code(key: str, table: _Table, path: str) -> int:
+    form = table.form(key, path)
+    return form if form >= 0 else table.code(plain(key), path)
+
+
+def _read_key(path: Path, table: _Table) -> None:
+    """Keys from a file of their own: its ``key`` field, or its answers; joined on identity, else on the
+    item's name where the answers carry no content."""
+    file = AnswerFile(path)
+    met = 0
+    for record in read_records(file):
+        row = table.rows.get(record.identity, table.rows.get("i:" + record.item))
+        given = record.key or record.answer
+        if row is None or not given:
+            continue
+        met += 1
+        code = _key_code(given, table, file.path)
+        if table.keys[row] not in (MISSING, code):
+            raise refuse("answers.keys", file.path, item=record.item or record.identity)
+        table.keys[row] = code
+    if not met:
+        raise refuse("answers.disjoint", file.path, first="")

@@ -1,0 +1,23 @@
+"""Small answer files for tests."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def jsonl(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def answers(path: Path, given: str, keys: str, name: str = "") -> Path:
+    """One letter per item; ``.`` stands for no row."""
+    return jsonl(
+        path,
+        [
+            {"item": f"q{n}", "raw": raw, "key": key, "model": name or path.stem}
+            for n, (raw, key) in enumerate(zip(given, keys, strict=True))
+            if raw != "."
+        ],
+    )
