@@ -16,4 +16,6 @@ from apograph.report.words import say
     ],
 )
 def test_the_fitting_words(n: int, expected: str) -> None:
-    assert say("history.dating.interval", m=n, since="a", until="b").startswith(expected)
+    assert say(
+        "history.dating.interval", m=n, side="candidate", other="reference", since="a", until="b"
+    ).startswith(expected)

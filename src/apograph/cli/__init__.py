@@ -22,7 +22,12 @@ from apograph.report.escape import visible
 from apograph.report.sentence import sentence
 from apograph.report.words import say
 
-COMMANDS: tuple[str, ...] = ()
+COMMANDS: tuple[str, ...] = (
+    "compare",
+    "report",
+    "explain",
+    "verify",
+)
 
 EXAMINED, FOUND, INCOMPLETE, UNSUPPORTED, USAGE, LIMIT, DATABASE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
 _PRECEDENCE = (INTERRUPTED, DATABASE, LIMIT, USAGE, UNSUPPORTED, INCOMPLETE, FOUND, EXAMINED)

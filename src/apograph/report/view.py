@@ -10,6 +10,19 @@ from apograph.report.figures.cells import side_name
 from apograph.report.sentence import sentence
 from apograph.report.words import catalogue, say
 
+__all__ = [
+    "Channel",
+    "channel_title",
+    "channels",
+    "date",
+    "facts",
+    "location",
+    "measure",
+    "number",
+    "side_name",
+    "strength",
+]
+
 STRONGEST_FIRST = (Bearing.DISTINCTIVE, Bearing.SUPPORTING, Bearing.AGAINST, Bearing.CONTEXT)
 
 
@@ -102,8 +115,8 @@ def location(value: Location, lang: str) -> str:
     return f"{side_name(value.side, lang)}: {place}{revision}"
 
 
-def facts(release: ReleaseInfo, lang: str) -> list[tuple[str, str]]:
-    """What is known of a release: pairs of a word and its value."""
+def facts(release: ReleaseInfo, lang: str) -> list[tuple[str, str, str]]:
+    """What is known of a release: name of the fact, its word, its value."""
     told = [
         ("kind", catalogue(lang).get(f"report.kind.{release.kind}", visible(release.kind, 40))),
         ("revision", visible(release.revision, 64) if release.revision else None),
@@ -114,7 +127,7 @@ def facts(release: ReleaseInfo, lang: str) -> list[tuple[str, str]]:
         ("digest", visible(release.digest, 64)),
         ("note", None if release.note is None else sentence(release.note, lang)),
     ]
-    return [(say(f"report.fact.{name}", lang), value) for name, value in told if value]
+    return [(name, say(f"report.fact.{name}", lang), value) for name, value in told if value]
 
 
 def date(value: str | None) -> str | None:

@@ -40,13 +40,13 @@ def examine(
     A failing examiner never ends the examination: what it could not do is listed as not examined.
     Raises Refusal (4) when ``only`` names a channel that no examiner has.
     """
-    chosen = _chosen(tuple(only))
+    examiners = chosen(tuple(only))
     findings: list[Finding] = []
     unexamined: list[Unexamined] = []
     examined: set[str] = set()
-    for number, examiner in enumerate(chosen):
+    for number, examiner in enumerate(examiners):
         if progress is not None:
-            progress(examiner.name, number, len(chosen))
+            progress(examiner.name, number, len(examiners))
         if lacking := _lacking(case, examiner):
             unexamined += lacking
         elif _run(case, examiner, findings, unexamined):
@@ -71,7 +71,8 @@ def examine(
     )
 
 
-def _chosen(only: tuple[str, ...]) -> list[Examiner]:
+def chosen(only: tuple[str, ...]) -> list[Examiner]:
+    """The examiners of the channels ``only``, or all. Raises Refusal 4 for a channel that none has."""
     examiners = all_examiners()
     known = {e.channel for e in examiners}
     for channel in only:

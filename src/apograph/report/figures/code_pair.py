@@ -120,16 +120,16 @@ def _legend(renamed: Sequence[tuple[str, str]], lang: str) -> Markup | None:
     if not renamed:
         return None
     shown, left = first(renamed, _NAMES)
-    chips = [
-        element("li", element("b", cell(a, lang, 60), class_=f"hue{n % _HUES}"), " → ")
-        + element("b", cell(b, lang, 60), class_=f"hue{n % _HUES}")
-        for n, (a, b) in enumerate(shown)
-    ]
+    chips = [element("li", _marked(a, n, lang), " → ", _marked(b, n, lang)) for n, (a, b) in enumerate(shown)]
     rest = element("li", more(left, lang)) if left else None
     return join(
         element("p", say("report.code.renamed", lang), class_="note"),
         element("ul", *chips, rest, class_="chips"),
     )
+
+
+def _marked(name: str, n: int, lang: str) -> Markup:
+    return element("b", cell(name, lang, 60), class_=f"hue{n % _HUES}")
 
 
 def _facts(data: Mapping[str, Any], lang: str) -> str:

@@ -19,8 +19,7 @@ def page(data: Mapping[str, Any], lang: str) -> Markup:
     rows, left = first(data["rows"], ROWS)
     head = element("tr", *(element("th", heading(c, lang), scope="col") for c in columns))
     body = [
-        element("tr", *(element("td", cell(v, lang), class_=_kind(v)) for v in first(row, len(columns))[0]))
-        for row in rows
+        element("tr", *(element("td", cell(v, lang)) for v in first(row, len(columns))[0])) for row in rows
     ]
     table = element("table", element("thead", head), element("tbody", *body))
     return join(element("div", table, class_="scroll", tabindex="0", role="group"), _more(left, lang))
@@ -34,10 +33,6 @@ def plain(data: Mapping[str, Any], lang: str) -> list[str]:
     breadth = [max(len(line[n]) if n < len(line) else 0 for line in lines) for n in range(len(lines[0]))]
     told = ["  ".join(text.ljust(breadth[n]) for n, text in enumerate(line)).rstrip() for line in lines]
     return [*told, more(left, lang)] if left else told
-
-
-def _kind(value: Any) -> str | None:
-    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _more(left: int, lang: str) -> Markup | None:

@@ -32,6 +32,12 @@ class _Words(Formatter):
 
 
 @cache
+def languages() -> tuple[str, ...]:
+    """The languages that have a catalogue."""
+    return tuple(sorted(f.name for f in files(__package__).iterdir() if (f / "report.toml").is_file()))
+
+
+@cache
 def catalogue(lang: str = "en") -> dict[str, str]:
     """All entries of one language: dotted key to sentence.
 

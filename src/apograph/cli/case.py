@@ -1,0 +1,70 @@
+"""A case file: one TOML file that names all inputs of a comparison."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+
+from apograph.findings import Message, Param, Refusal
+
+_LARGEST = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a comparison is given, as the user named it."""
+
+    reference: str
+    candidate: str
+    base: tuple[str, ...] = ()
+    claimed: tuple[str, ...] = ()
+    panel: tuple[str, ...] = ()
+    claims: str | None = None
+
+
+def read_case(path: str) -> Inputs:
+    """The inputs that a case file names. A name that exists below the file's folder is taken from there.
+
+    Raises Refusal 4 when the file cannot be opened, is no TOML, lacks a side or holds an unknown field.
+    """
+    try:
+        with open(path, "rb") as stream:
+            content = tomllib.loads(stream.read(_LARGEST).decode("utf-8"))
+    except OSError as error:
+        raise _refusal("open", path, reason=error.strerror or "") from None
+    except (ValueError, RecursionError) as error:
+        raise _refusal("toml", path, reason=str(error)[:150]) from None
+    folder = os.path.dirname(path)
+    reference, candidate = (_side(folder, s, content.pop(s, None), path) for s in ("reference", "candidate"))
+    base, claimed, panel = (_refs(folder, s, content.pop(s, []), path) for s in ("base", "claimed", "panel"))
+    claims = content.pop("claims", None)
+    if claims is not None and not isinstance(claims, str):
+        raise _refusal("value", path, field="claims")
+    if content:
+        raise _refusal("field", path, field=next(iter(content)))
+    claims = None if claims is None else _beside(folder, claims)
+    return Inputs(reference, candidate, base, claimed, panel, claims)
+
+
+def _side(folder: str, name: str, ref: object, path: str) -> str:
+    if not isinstance(ref, str):
+        raise _refusal("side", path, field=name)
+    return _beside(folder, ref)
+
+
+def _refs(folder: str, name: str, refs: object, path: str) -> tuple[str, ...]:
+    listed = [refs] if isinstance(refs, str) else refs
+    if not isinstance(listed, list) or not all(isinstance(ref, str) for ref in listed):
+        raise _refusal("value", path, field=name)
+    return tuple(_beside(folder, ref) for ref in listed)
+
+
+def _beside(folder: str, ref: str) -> str:
+    """``ref``, or its path below the case file's folder where that exists (``@revision`` apart)."""
+    near = os.path.join(folder, ref)
+    return near if os.path.lexists(near) or os.path.lexists(near.rpartition("@")[0]) else ref
+
+
+def _refusal(kind: str, path: str, **params: Param) -> Refusal:
+    return Refusal(4, Message(f"cli.error.case.{kind}", params), path)

@@ -1,0 +1,96 @@
+"""``apograph compare``: two releases, all channels, one report."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from apograph.cli import FOUND, worst
+from apograph.cli.case import Inputs, read_case
+from apograph.cli.options import Base, Claimed, Claims, Html, Json, Lang, Quiet, Sinks, Verbose
+from apograph.cli.progress import Progress
+from apograph.findings import Bearing, Message, Refusal, Report
+from apograph.report.words import say
+
+
+class Level(StrEnum):
+    """Bearings that ``--fail-on`` can ask for, weakest first."""
+
+    context = "context"
+    supporting = "supporting"
+    distinctive = "distinctive"
+
+
+def compare(
+    reference: Annotated[
+        str | None, typer.Argument(metavar="REFERENCE", help=say("cli.compare.reference"), show_default=False)
+    ] = None,
+    candidate: Annotated[
+        str | None, typer.Argument(metavar="CANDIDATE", help=say("cli.compare.candidate"), show_default=False)
+    ] = None,
+    base: Base = [],  # noqa: B006 - typer copies it
+    claimed: Claimed = [],  # noqa: B006
+    panel: Annotated[
+        list[str], typer.Option("--panel", metavar="RELEASE", help=say("cli.compare.panel"))
+    ] = [],  # noqa: B006
+    claims: Claims = None,
+    case: Annotated[
+        str | None, typer.Option("--case", metavar="CASE.toml", help=say("cli.compare.case"))
+    ] = None,
+    json: Json = None,
+    html: Html = None,
+    lang: Lang = "en",
+    only: Annotated[list[str], typer.Option("--only", metavar="CHANNEL", help=say("cli.compare.only"))] = [],  # noqa: B006
+    fail_on: Annotated[Level | None, typer.Option("--fail-on", help=say("cli.compare.fail_on"))] = None,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
+    download: Annotated[bool, typer.Option("--download", help=say("cli.compare.download"))] = False,
+) -> int:
+    named = (reference, candidate, *base, *claimed, *panel, claims)
+    if case is not None:
+        if any(named):
+            raise Refusal(4, Message("cli.error.case.alone"))
+        inputs = read_case(case)
+    elif reference is None or candidate is None:
+        raise Refusal(4, Message("cli.error.two_sides"))
+    else:
+        inputs = Inputs(reference, candidate, tuple(base), tuple(claimed), tuple(panel), claims)
+    with Sinks(json, html, lang, verbose) as sinks:
+        report = examined(inputs, only=only, download=download, quiet=quiet)
+        sinks.write(report)
+    return exit_code(report, fail_on)
+
+
+def examined(inputs: Inputs, *, only: list[str], download: bool, quiet: bool) -> Report:
+    """Open the releases and examine them; what could not be opened is in the report."""
+    from apograph.weigh.case import open_case
+    from apograph.weigh.examine import chosen, examine
+
+    chosen(tuple(only))  # a wrong name is told before anything is opened
+    with Progress(quiet) as progress:
+        progress.opening()
+        case, late = open_case(
+            inputs.reference,
+            inputs.candidate,
+            bases=inputs.base,
+            claimed=inputs.claimed,
+            panel=inputs.panel,
+            claims=inputs.claims,
+            download=download,
+        )
+        report = examine(case, only=only, arguments=sys.argv[1:], progress=progress)
+    return replace(report, unexamined=(*late, *report.unexamined))
+
+
+def exit_code(report: Report, fail_on: Level | None) -> int:
+    """What a report means for the exit code: faults, limits, and findings that reach ``fail_on``."""
+    codes = [gap.code for gap in report.unexamined if gap.fault]
+    if fail_on is not None:
+        levels = list(Level)
+        reached = {Bearing(level.value) for level in levels[levels.index(fail_on) :]}
+        codes += [FOUND for finding in report.findings if finding.bearing in reached]
+    return worst(codes)

@@ -1,0 +1,38 @@
+"""What is being done, on standard error, while a person watches."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from apograph.report.escape import visible
+from apograph.report.words import say
+
+
+class Progress:
+    """One line that is written over; silent unless standard error is a terminal, and when ``quiet``."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._shown = not quiet and sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._write("")
+
+    def opening(self) -> None:
+        """The releases are being opened."""
+        self._write(say("cli.progress.opening"))
+
+    def __call__(self, examiner: str, number: int, total: int) -> None:
+        """An examiner begins: the ``weigh.examine.Progress`` of this command line."""
+        self._write(
+            say("cli.progress.examining", number=number + 1, total=total, examiner=visible(examiner, 50))
+        )
+
+    def _write(self, line: str) -> None:
+        if self._shown:
+            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
