@@ -63,7 +63,15 @@ def test_a_deleted_test_that_loads_the_reference() -> None:
     assert finding.bearing is Bearing.SUPPORTING
     assert finding.message.params["removed"] > 0
     row = next(r for r in finding.exhibits[0].data["rows"] if r[0] == "ink/Slip-Reader")
-    assert row == ["ink/Slip-Reader", "test_it.py", 2, "load('ink/Slip-Reader')", "1970-01-02", "1970-01-03"]
+    assert row == [
+        "ink/Slip-Reader",
+        "test_it.py",
+        2,
+        "load('ink/Slip-Reader')",
+        1,
+        "1970-01-02",
+        "1970-01-03",
+    ]
     assert {location.start for location in finding.locations} == {2}
 
 
@@ -86,6 +94,28 @@ def test_swapping_the_sides_mirrors() -> None:
     assert set(here) == {"history.mentions:candidate"}
     assert set(there) == {"history.mentions:reference"}
     assert here["history.mentions:candidate"].measures == there["history.mentions:reference"].measures
+
+
+def test_a_name_inside_the_writer_s_own_name_is_none_of_the_other_s() -> None:
+    own = {"model_type": "bigslipreader", "auto_map": {"AutoModel": "modeling_bigslipreader.Big"}}
+    candidate = FakeRelease(
+        steps=[Step(DAY, {"config.json": own, "a.py": "# Big-Slip-Reader, bigslipreader"})]
+    )
+    assert found(Case(REFERENCE, candidate)) == {}
+
+
+def test_a_name_is_a_word_of_its_own() -> None:
+    candidate = FakeRelease(steps=[Step(DAY, {"a.py": "# Other-Slip-Reader and slipreaders"})])
+    assert found(Case(REFERENCE, candidate)) == {}
+    candidate = FakeRelease(steps=[Step(DAY, {"a.py": "# the Slip-Reader, v2"})])
+    assert set(found(Case(REFERENCE, candidate))) == {"history.mentions:candidate"}
+
+
+def test_states_that_say_the_same_are_one_row() -> None:
+    line = "import modeling_slipreader\n"
+    candidate = FakeRelease(steps=[Step(n * DAY, {"a.py": line + "#" * n}) for n in (1, 2, 3)])
+    (row,) = found(Case(REFERENCE, candidate))["history.mentions:candidate"].exhibits[0].data["rows"]
+    assert row == ["modeling_slipreader", "a.py", 1, "import modeling_slipreader", 3, "1970-01-02", ""]
 
 
 def test_a_release_does_not_mention_itself() -> None:

@@ -15,10 +15,10 @@ from apograph.release.types import Version
 
 
 class Fingerprint(Protocol):
-    """What one state of a file is compared by. Both methods are symmetric; similarity is in [0, 1]."""
+    """What one state of a file is compared by."""
 
     def similarity(self, other: Fingerprint) -> float:
-        """1 for states that say the same, 0 for states that share nothing."""
+        """From 0 (nothing of this state is in the other) to 1 (all of it is)."""
 
 
 @dataclass(frozen=True, slots=True)

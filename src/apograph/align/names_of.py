@@ -27,6 +27,10 @@ TEXT_SUFFIXES = (
 MODEL_ID = re.compile(r"""from_pretrained\(\s*['"]([\w.-]{2,64}/[\w.-]{2,96})['"]""")
 SHORTEST_NAME = 6
 """Shorter names occur by chance in other words."""
+EVERYBODY_S = frozenset(
+    ("config", "configuration", "modeling", "tokenizer", "tokenization", "processing", "processor")
+)
+"""Names of modules that anyone gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,15 @@ class Name:
     @property
     def squeezed(self) -> str:
         """Without case, hyphens, underscores and dots: MiniCPM-V and minicpmv are one name."""
-        return squeeze(self.text) if self.kind != "id" else self.text.lower()
+        return squeeze(self.text)
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """The name as a word of its own, in any spelling; ids only as they are spelled."""
+        if self.kind == "id":
+            return re.compile(rf"(?<![\w-]){re.escape(self.text)}(?![\w-])", re.IGNORECASE)
+        spelled = "[-_.]?".join(map(re.escape, self.squeezed))
+        return re.compile(rf"(?<![\w-]){spelled}(?![a-z0-9])", re.IGNORECASE)
 
 
 def squeeze(text: str) -> str:
@@ -58,7 +70,7 @@ def names_of(release: Release) -> tuple[Name, ...]:
 
     def add(text: str, kind: str, path: str) -> None:
         name = Name(text, kind, path)
-        if len(name.squeezed) >= SHORTEST_NAME:
+        if len(name.squeezed) >= SHORTEST_NAME and name.squeezed not in EVERYBODY_S:
             found.setdefault(name.squeezed, name)
 
     if release.kind == "hub":
@@ -129,18 +141,11 @@ def _states(release: Release) -> Iterator[Version]:
 
 def mentions(names: Iterable[Name], release: Release) -> Iterator[Mention]:
     """Every state of a text in which a name stands: its first line for each name."""
-    wanted = list(names)
+    wanted = [(name, name.pattern) for name in names]
     if not wanted:
         return
     for version, text in texts_of(release):
-        plain, squeezed = text.lower(), squeeze(text)
-        for name in wanted:
-            if name.squeezed in (plain if name.kind == "id" else squeezed):
-                yield _first(name, version, text)
-
-
-def _first(name: Name, version: Version, text: str) -> Mention:
-    for number, line in enumerate(text.splitlines(), 1):
-        if name.squeezed in (line.lower() if name.kind == "id" else squeeze(line)):
-            return Mention(name, version, number, line.strip()[:160])
-    return Mention(name, version, 1, "")
+        for name, pattern in wanted:
+            if (hit := pattern.search(text)) is not None:
+                line = text.count("\n", 0, hit.start()) + 1
+                yield Mention(name, version, line, text.split("\n")[line - 1].strip()[:160])

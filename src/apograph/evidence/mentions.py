@@ -13,6 +13,7 @@ from apograph.findings import (
     Bearing,
     Exhibit,
     Finding,
+    Json,
     Location,
     Measure,
     Message,
@@ -27,7 +28,8 @@ from apograph.release.types import Release, Version
 ROWS = 60
 PROSE = (".md", ".txt", ".html")
 IDENTIFIER = re.compile(r"[A-Za-z_]\w+")
-SHORTEST_IDENTIFIER = 6
+COMPOUND = re.compile(r"_*[A-Za-z0-9]+(_[A-Za-z0-9]+)+")
+"""A name of several words says more than ``append`` or ``image``."""
 MANY_NAMES = 5
 
 
@@ -41,8 +43,8 @@ def mentions_of_the_other(case: Case) -> Iterator[Finding | Unexamined]:
     for side, writer, other in sides:
         if too_many_texts(writer):
             yield Unexamined("history", Message("history.too_many_texts"), side, fault=True, code=5)
-        own = {name.squeezed for name in names_of(writer)}
-        names = [name for name in names_of(other) if name.squeezed not in own]
+        own = [name.squeezed for name in names_of(writer)]
+        names = [name for name in names_of(other) if not any(name.squeezed in mine for mine in own)]
         seen = list(mentions(names, writer))
         if seen:
             yield _finding(case, side, seen, writer)
@@ -53,18 +55,8 @@ def _finding(case: Case, side: Side, seen: list[Mention], writer: Release) -> Fi
     own = [m for m in seen if m.name not in everybody]
     in_work = [m for m in own if not m.version.path.lower().endswith(PROSE) and m.name.kind != "owner"]
     removed = [m for m in in_work if _removed(m.version, writer)]
-    rows = [
-        [
-            m.name.text,
-            m.version.path,
-            m.line,
-            m.text,
-            day(m.version.since),
-            day(m.version.until) if m.version.until is not None else "",
-        ]
-        for m in sorted(seen, key=lambda m: (m not in in_work, m.version.since, m.version.path))[:ROWS]
-    ]
-    columns = ["name", "file", "line", "text", "since", "until"]
+    rows = _rows(sorted(seen, key=lambda m: (m not in in_work, m.version.since, m.version.path)))
+    columns = ["name", "file", "line", "text", "states", "since", "until"]
     kind = "in_work" if in_work else "in_prose"
     first = min(in_work or own or seen, key=lambda m: (m.version.since, m.version.path))
     return Finding(
@@ -106,6 +98,20 @@ def _finding(case: Case, side: Side, seen: list[Mention], writer: Release) -> Fi
     )
 
 
+def _rows(seen: list[Mention]) -> list[list[Json]]:
+    """One row for all states of a file that say the same."""
+    groups: dict[tuple[str, str, str], list[Mention]] = {}
+    for mention in seen:
+        groups.setdefault((mention.name.text, mention.version.path, mention.text), []).append(mention)
+    rows: list[list[Json]] = []
+    for (name, path, text), states in list(groups.items())[:ROWS]:
+        ends = [state.version.until for state in states]
+        until = None if None in ends else max(end for end in ends if end is not None)
+        since = min(state.version.since for state in states)
+        rows.append([name, path, states[0].line, text, len(states), day(since), day(until)])
+    return rows
+
+
 def _known_elsewhere(case: Case, names: set[Name]) -> set[Name]:
     """Names that a base or the claimed source writes too: to mention them is to mention those."""
     known: set[Name] = set()
@@ -131,7 +137,7 @@ def bytecode(case: Case) -> Iterator[Finding | Unexamined]:
         explained |= _words(release)
     for path, code in found:
         names = sorted(set(code.names) & theirs)
-        own = [name for name in names if name not in explained and len(name) >= SHORTEST_IDENTIFIER]
+        own = [name for name in names if name not in explained and COMPOUND.fullmatch(name)]
         yield Finding(
             id=f"history.bytecode:{path}",
             channel="history",
