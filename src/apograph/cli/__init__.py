@@ -27,6 +27,8 @@ COMMANDS: tuple[str, ...] = (
     "report",
     "explain",
     "verify",
+    "inspect",
+    "preserve",
 )
 
 EXAMINED, FOUND, INCOMPLETE, UNSUPPORTED, USAGE, LIMIT, DATABASE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130

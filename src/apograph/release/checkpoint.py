@@ -112,7 +112,7 @@ def _indexed(found: _Found, index: Tensors) -> Tensors:
     for shard in shards:
         if shard not in found.files:
             found.faults.append(fault("tensors.no_shard", shard, index=index.path))
-    headers = _headers(found, here)
+    headers = _headers(found, sorted(here))
     joined, faults = join_shards(headers, index, found.metadata or index.metadata)
     found.faults += faults
     return joined

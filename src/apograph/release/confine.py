@@ -53,7 +53,9 @@ def confine(roots: Iterable[str], memory: int = MEMORY) -> dict[str, bool]:
         value = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(limit, (value, value))
     holds = {"limits": True}
-    holds["no_network"] = libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET) == 0
+    # In a user namespace root could no longer read other users' files; it needs none to leave the network.
+    namespaces = _CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWUSER | _CLONE_NEWNET
+    holds["no_network"] = libc.unshare(namespaces) == 0
     holds["no_new_privileges"] = libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
     holds["landlock"] = _landlock(libc, roots)
     # After the new namespace: a change of credentials clears this signal.

@@ -7,6 +7,7 @@ nothing to disk and inflates no member beyond its listed size.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -45,9 +46,15 @@ class Writer:
     """Writes a container beside ``path``; it appears there, complete, when ``finish`` returns."""
 
     def __init__(self, path: str) -> None:
+        """Raises Refusal 4 when nothing can be written there."""
         self._path = path
         self._temporary = f"{path}.{os.getpid()}.part"
-        self._file = open(self._temporary, "xb")  # noqa: SIM115 - kept open, closed by finish or abandon
+        try:
+            if os.path.isdir(path):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            self._file = open(self._temporary, "xb")  # noqa: SIM115 - closed by finish or abandon
+        except OSError as error:
+            raise Refusal(4, Message("cli.error.output", {"reason": error.strerror or ""}), path) from None
         self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED, allowZip64=True)
         self._members: dict[str, Json] = {}
 
@@ -120,6 +127,7 @@ class Container:
         try:
             with zipfile.ZipFile(self._file) as archive:
                 listed = archive.infolist()
+                directory, comment = archive.start_dir, archive.comment
         except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, struct.error):
             raise Refusal(2, Message("release.archive.zip"), path) from None
         if len(listed) > MAX_MEMBERS:
@@ -127,7 +135,9 @@ class Container:
         if MANIFEST not in {info.filename for info in listed}:
             raise Refusal(3, Message("release.nothing"), path)
         self._file = open(path, "rb")  # noqa: SIM115 - ZipFile closed the first
-        self._places = self._check_layout(listed)
+        self._places = self._check_layout(listed, directory)
+        if comment:
+            raise self._tampered(MANIFEST)
         manifest = parse_json(self._inflate(MANIFEST, MAX_MEMBER), MANIFEST)
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise Refusal(3, Message("release.nothing"), path)
@@ -154,9 +164,9 @@ class Container:
             raise self._tampered(name)
         return io.BufferedReader(_Window(self._path, place.header_offset, place.file_size)), place.file_size
 
-    def _check_layout(self, listed: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
-        """Members back to back from the first byte, each under one name; ``header_offset`` then points at
-        the data."""
+    def _check_layout(self, listed: list[zipfile.ZipInfo], directory: int) -> dict[str, zipfile.ZipInfo]:
+        """Members back to back from the first byte to the directory, each under one name; ``header_offset``
+        then points at the data."""
         places: dict[str, zipfile.ZipInfo] = {}
         position = 0
         for info in sorted(listed, key=lambda info: info.header_offset):
@@ -174,6 +184,8 @@ class Container:
             if position > self._size:
                 raise self._tampered(info.filename)
             places[info.filename] = info
+        if position != directory:
+            raise self._tampered(MANIFEST)
         return places
 
     def _listed_members(self, listed: Json) -> dict[str, Member]:

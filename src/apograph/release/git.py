@@ -7,7 +7,6 @@ import re
 from functools import cache
 from typing import BinaryIO
 
-from apograph import plain
 from apograph.findings import Json, Message, Refusal, Unexamined
 from apograph.release.history import newest_not_after, read_history
 from apograph.release.lfs import LARGEST as LARGEST_POINTER
@@ -191,11 +190,6 @@ def _resolve(objects: Objects, references: References, revision: str) -> str | N
         found = short if len(short) == 40 else objects.prefix(short)
         return objects.peel(found) if found else None
     return None
-
-
-def describe(folder: str) -> Json:
-    """Whether ``folder`` holds a repository: its references as plain JSON, or None. Raises Refusal."""
-    return None if git_directory(folder) is None else plain.dump(repository(folder)[1])
 
 
 def work_tree(spec: dict[str, Json]) -> dict[str, Json]:

@@ -65,7 +65,8 @@ def _open_folder(ref: str, path: str, revision: str | None, not_after: int | Non
     bare = looks_like_git(path)
     inner = os.path.lexists(os.path.join(path, ".git"))
     if bare or (inner and (revision is not None or not_after is not None)):
-        return _open_git(ref, path, revision, not_after)
+        worker = Worker([path], git=True)
+        return _open_dated(ref, {"kind": "git", "path": path}, worker, revision, not_after)
     if revision is not None:
         raise Refusal(4, Message("release.no_history"), ref)
     spec: dict[str, Json] = {"kind": "folder", "path": path}
@@ -75,42 +76,45 @@ def _open_folder(ref: str, path: str, revision: str | None, not_after: int | Non
         spec["blobs"] = os.path.join(cache, "blobs")
         roots.append(cache)
     worker = Worker(roots, git=inner)
-    problem = None
+    problem: Refusal | None = None
+    head: dict[str, Json] = {}
     if inner:
         try:
-            worker.call("apograph.release.git:describe", path)
+            head = worker.call("apograph.release.git:work_tree", {**spec, "git": path}, seconds=120.0)
             spec["git"] = path
         except Refusal as refusal:
-            problem = refused(refusal)
-    commit: dict[str, Json] = worker.call("apograph.release.git:work_tree", spec) if "git" in spec else {}
-    time = commit.get("time")
+            problem = refusal  # the files are examined without the history
+    time = head.get("time")
     opened = Opened(
         ref,
         "git" if inner else "folder",
         spec,
         worker,
-        revision=str(commit["id"]) if commit.get("id") else None,
+        revision=str(head["id"]) if head.get("id") else None,
         revision_time=time if isinstance(time, int) else None,
     )
     if problem is not None:
-        opened.record(problem)
-    if commit.get("differ"):
-        opened.record(note("git.work_tree", n=int(str(commit["differ"]))))
+        opened.record(refused(problem))
+    differ = head.get("differ")
+    if isinstance(differ, int) and differ:
+        opened.record(note("git.work_tree", n=differ))
     return _supported(opened, not_after)
 
 
-def _open_git(ref: str, path: str, revision: str | None, not_after: int | None) -> Release:
-    worker = Worker([path], git=True)
-    spec: dict[str, Json] = {"kind": "git", "path": path}
+def _open_dated(
+    ref: str, spec: dict[str, Json], worker: Worker, revision: str | None, not_after: int | None
+) -> Release:
+    """A repository or an archive at the revision asked for."""
     chosen = worker.call("apograph.release.source:choose", spec, revision, not_after, seconds=120.0)
     return Opened(
         ref,
-        "git",
+        str(spec["kind"]),
         {**spec, "revision": chosen["id"]},
         worker,
         revision=chosen["id"],
         revision_time=chosen["time"],
         later=chosen["later"],
+        origin=ref if revision is None else ref.removesuffix(f"@{revision}"),
     )
 
 
@@ -120,22 +124,12 @@ def _open_file(ref: str, path: str, revision: str | None, not_after: int | None)
         kind = content_kind(file.read(512))
     worker = Worker([path])
     if kind == "zip":
-        spec: dict[str, Json] = {"kind": "archive", "path": path}
-        chosen = worker.call("apograph.release.source:choose", spec, revision, not_after, seconds=120.0)
-        return Opened(
-            ref,
-            "archive",
-            {**spec, "revision": chosen["id"]},
-            worker,
-            revision=chosen["id"],
-            revision_time=chosen["time"],
-            later=chosen["later"],
-        )
+        return _open_dated(ref, {"kind": "archive", "path": path}, worker, revision, not_after)
     if kind not in _SINGLE:
         raise Refusal(3, Message("release.nothing"), ref)
     if revision is not None:
         raise Refusal(4, Message("release.no_history"), ref)
-    spec = {"kind": "folder", "path": os.path.dirname(path), "only": os.path.basename(path)}
+    spec: dict[str, Json] = {"kind": "folder", "path": os.path.dirname(path), "only": os.path.basename(path)}
     return _supported(Opened(ref, "file", spec, worker), not_after)
 
 

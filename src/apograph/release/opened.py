@@ -33,13 +33,16 @@ class Opened:
         revision: str | None = None,
         revision_time: int | None = None,
         later: str | None = None,
+        origin: str | None = None,
     ) -> None:
-        """``spec`` names the source in the worker (``source.open_source``). Raises Refusal when the files
+        """``spec`` names the source in the worker (``source.open_source``); ``origin`` is ``ref`` without
+        its revision. Raises Refusal when the files
         cannot be listed."""
         self._ref, self._kind, self._spec, self._worker = ref, kind, spec, worker
         self._revision, self._revision_time, self._later = revision, revision_time, later
+        self._origin = origin or ref
         self._faults: dict[tuple[str, str, str], Unexamined] = {}
-        listing = plain.load(Listing, worker.call(f"{_SOURCE}:listing", spec, seconds=_PATIENCE))
+        listing = _load(Listing, worker.call(f"{_SOURCE}:listing", spec, seconds=_PATIENCE))
         self._files, self._digest = listing.files, listing.digest
         self._by_path = {file.path: file for file in listing.files}
         self.record(*listing.faults)
@@ -106,7 +109,7 @@ class Opened:
     @cached_property
     def history(self) -> History | None:
         try:
-            past = plain.load(Past, self._worker.call(f"{_SOURCE}:past", self._spec, seconds=_PATIENCE))
+            past = _load(Past, self._worker.call(f"{_SOURCE}:past", self._spec, seconds=_PATIENCE))
         except Refusal as refusal:
             self.record(refused(refusal))
             return None
@@ -146,12 +149,13 @@ class Opened:
         spec = self._history_spec()
         chosen = self._worker.call("apograph.release.source:choose", spec, revision, None, seconds=_PATIENCE)
         return Opened(
-            f"{self._ref.rpartition('@')[0] or self._ref}@{revision}",
+            f"{self._origin}@{revision}",
             "archive" if spec["kind"] == "archive" else "git",
             {**spec, "revision": chosen["id"]},
             self._worker,
             revision=chosen["id"],
             revision_time=chosen["time"],
+            origin=self._origin,
         )
 
     def record(self, *gaps: Unexamined) -> None:
@@ -170,11 +174,11 @@ class Opened:
     def _part(self, function: str, kind: type[T]) -> T | None:
         try:
             found = self._worker.call(f"apograph.release.{function}", self._spec, seconds=_PATIENCE)
+            self.record(*_load(tuple[Unexamined, ...], found["faults"]))
+            return None if found["value"] is None else _load(kind, found["value"])
         except Refusal as refusal:
             self.record(refused(refusal))
             return None
-        self.record(*plain.load(tuple[Unexamined, ...], found["faults"]))
-        return None if found["value"] is None else plain.load(kind, found["value"])
 
     def _bytes(self, function: str, what: str, path: str, limit: int) -> bytes | None:
         try:
@@ -183,6 +187,14 @@ class Opened:
             self.record(refused(refusal, path))
             return None
         return value
+
+
+def _load(kind: type[T], value: Json) -> T:
+    """``plain.load``. Raises Refusal 2 when a worker answered what no worker of ours answers."""
+    try:
+        return plain.load(kind, value)
+    except ValueError as error:
+        raise Refusal(2, Message("release.worker.failed", {"kind": str(error)[:100]})) from None
 
 
 def main_config(found: Mapping[str, Json]) -> dict[str, Json]:

@@ -45,12 +45,14 @@ def preserve(
 ) -> Preserved:
     """Write the archive of ``release`` to ``out``; ``now`` is the time of capture (by default, now).
 
-    Raises Refusal 5 when a table of the archive exceeds what an archive may hold, OSError when ``out`` cannot
-    be written. Nothing stands at ``out`` unless all of it was written.
+    Raises Refusal 4 when ``out`` cannot be written, 5 when the device is full or a table exceeds what an
+    archive may hold. Nothing stands at ``out`` unless all of it was written.
     """
     writer = Writer(out)
     try:
         return _Preserving(release, writer, now or datetime.now(UTC)).run(weights, with_mail)
+    except OSError as error:
+        raise Refusal(5, Message("cli.error.output", {"reason": error.strerror or ""}), out) from None
     finally:
         writer.abandon()
 

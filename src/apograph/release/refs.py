@@ -58,6 +58,8 @@ def git_directory(folder: str) -> str | None:
             raise Refusal(2, Message("release.git.elsewhere", {"what": name}), folder)
     if os.path.lexists(os.path.join(folder, "reftable")):
         raise Refusal(2, Message("release.git.reftable"), folder)
+    if not looks_like_git(folder):
+        raise Refusal(2, Message("release.git.incomplete"), folder)
     for name in ("HEAD", "packed-refs", "shallow"):
         _plain(folder, name, stat.S_ISREG)
     for name in ("objects", "refs"):

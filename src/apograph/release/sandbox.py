@@ -96,17 +96,22 @@ class Worker:
         if self._process is None:
             self._start()
         answer = self._exchange(request, seconds)
-        refusal = answer.get("refusal")
-        if refusal is None:
-            return unpack(answer["ok"])
-        if refusal["key"] == "release.worker.memory":
+        try:
+            refusal = answer.get("refusal")
+            if refusal is None:
+                return unpack(answer["ok"])
+            raised = Refusal(
+                refusal["code"],
+                Message(refusal["key"], refusal["params"]),
+                refusal["path"],
+                refusal["offset"],
+            )
+        except (AttributeError, KeyError, TypeError, ValueError):
             self.close()
-        raise Refusal(
-            refusal["code"],
-            Message(refusal["key"], refusal["params"]),
-            refusal["path"],
-            refusal["offset"],
-        )
+            raise _Died(0) from None
+        if raised.message.key == "release.worker.memory":
+            self.close()  # it ends by itself
+        raise raised
 
     def _start(self) -> None:
         package = str(Path(__file__).resolve().parents[2])

@@ -7,6 +7,7 @@ that later calls find it open. The functions at the end are what the other side 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
@@ -16,6 +17,8 @@ from apograph.findings import Json, Message, Param, Refusal, Unexamined
 from apograph.release.types import File, History
 
 LARGEST_READ = 256 << 20
+_SPARSE = 1 << 30
+"""A file larger than this of which less than an eighth is on the disk is not hashed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +216,23 @@ def sha256(spec: dict[str, Json], path: str) -> str | None:
     if opened is None:
         return None
     stream, size = opened
-    total = hashlib.sha256()
-    seen = 0
     with stream:
-        while part := stream.read(1 << 20):
-            total.update(part)
-            seen += len(part)
-    if seen != size:
+        before = _status(stream)
+        if before is not None and size > _SPARSE and before.st_blocks * 512 < size // 8:
+            raise Refusal(5, Message("release.sparse", {"size": size}), path)
+        total, seen = hashlib.sha256(), 0
+        while data := stream.read(1 << 20):
+            total.update(data)
+            seen += len(data)
+        after = _status(stream)
+    if seen != size or (before and after and before.st_mtime_ns != after.st_mtime_ns):
         raise Refusal(2, Message("release.changed"), path)
     return total.hexdigest()
+
+
+def _status(stream: BinaryIO) -> os.stat_result | None:
+    """The state of the file behind a stream, where there is one."""
+    try:
+        return os.fstat(stream.fileno())
+    except OSError:
+        return None
