@@ -62,7 +62,10 @@ class _Room:
         return [article for finding in channel.findings if (article := self._article(finding)) is not None]
 
     def _article(self, finding: Finding) -> Markup | None:
-        """The finding with its exhibits, or without them, or None."""
+        """The finding with its exhibits, or without them, or None once one found no room at all."""
+        if self.left:
+            self.left += 1
+            return None
         anchor = f"finding-{len(self.anchors) + 1}"
         drawn = [(exhibit.caption, figures.page(exhibit, self._lang)) for exhibit in finding.exhibits]
         for exhibits in (drawn, []):
@@ -72,7 +75,7 @@ class _Room:
                 self._bytes -= length
                 self.anchors[finding.id] = anchor
                 return Markup(article)
-        self.left += 1
+        self.left = 1
         return None
 
 
