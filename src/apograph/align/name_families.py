@@ -75,10 +75,9 @@ def families(entries: Iterable[TensorInfo]) -> list[Family]:
 def _series(names: Iterable[list[str]]) -> set[tuple[int, str]]:
     """(depth, stem) of every segment that is followed by many different numbers."""
     numbers: dict[tuple[int, str], set[str]] = defaultdict(set)
-    for segments in names:
-        for depth, segment in enumerate(segments):
-            if segment[-1:].isdigit() and (match := _STEM.fullmatch(segment)):
-                numbers[depth, match[1]].add(match[2])
+    for depth, segment in {(d, s) for segments in names for d, s in enumerate(segments)}:
+        if segment[-1:].isdigit() and (match := _STEM.fullmatch(segment)):
+            numbers[depth, match[1]].add(match[2])
     return {key for key, found in numbers.items() if len(found) >= MANY}
 
 
@@ -86,10 +85,12 @@ def _mark(segments: list[str], series: set[tuple[int, str]]) -> tuple[Segments, 
     marked: list[str] = []
     index: list[int] = []
     for depth, segment in enumerate(segments):
-        if _NUMBER.fullmatch(segment):
+        if not segment[-1:].isdigit():
+            marked.append(segment)
+        elif _NUMBER.fullmatch(segment):
             marked.append(NUMBER)
             index.append(int(segment))
-        elif segment[-1:].isdigit() and (m := _STEM.fullmatch(segment)) and (depth, m[1]) in series:
+        elif (m := _STEM.fullmatch(segment)) and (depth, m[1]) in series:
             marked += [m[1], SUFFIX]
             index.append(int(m[2]))
         else:

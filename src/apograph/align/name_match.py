@@ -12,6 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias, TypeVar
 
 from apograph.align.name_families import NUMBER, SUFFIX, Family, Segments, Shape, explode
@@ -24,6 +25,8 @@ MIN_LIKENESS = 0.5
 MAX_SCORED = 100_000
 """Pairs of families that are scored by name at most; a larger class is paired in its order."""
 MAX_NODES = 400_000
+MAX_FAMILIES = 40_000
+"""Beyond so many differently named families on both sides together, only equal names are paired."""
 SEQUENCE = 4
 """Up to so many values, the last number of a left-over family may be a place in a sequence, not a layer."""
 
@@ -50,6 +53,8 @@ def match_families(
     named = {f.segments: f for f in candidate}
     pairs = [Pair(f, named[f.segments], "same") for f in reference if f.segments in named]
     a, b = _rest(reference, candidate, pairs)
+    if len(a) + len(b) > MAX_FAMILIES:
+        return pairs
     for step in (_subtrees, _singles):
         found, a, b = step(a, b)
         pairs += found
@@ -185,12 +190,11 @@ def _classes(found: list[Family]) -> dict[Hashable, list[Family]]:
 
 def _scorer(a: list[Family], b: list[Family], least: float) -> Callable[[Family, Family], float | None]:
     last_a, last_b = (max((f.rank for f in side), default=0) or 1 for side in (a, b))
-    features = {f.segments: _features(f.segments) for f in (*a, *b)}
 
     def score(x: Family, y: Family) -> float | None:
         if x.arity != y.arity or (x.shaped and y.shaped and x.shapes != y.shapes):
             return None
-        likeness = _dice(features[x.segments], features[y.segments])
+        likeness = _likeness(x.segments, y.segments)
         if likeness < least:
             return None
         common = len(x.members.keys() & y.members.keys())
@@ -204,10 +208,11 @@ def _likeness(a: Segments, b: Segments) -> float:
     return _dice(_features(a), _features(b))
 
 
+@lru_cache(1 << 12)
 def _features(segments: Segments) -> Counter[str]:
     """The words of a name, each twice, and their initials once: ``q_proj`` is a little like ``query``."""
     words = [w.lower() for s in segments if s not in (NUMBER, SUFFIX) for w in _WORD.findall(s[:200])][:64]
-    return Counter(words) + Counter(words) + Counter(f"{w[0]}-" for w in words)
+    return Counter(words + words + [f"{w[0]}-" for w in words])
 
 
 def _dice(a: Counter[str], b: Counter[str]) -> float:

@@ -18,6 +18,8 @@ from apograph.align.name_families import SUFFIX, Segments, is_mark, render
 
 MAX_LEARNED = 1_500
 """Beyond so many pairs of families every pair is its own rule."""
+MAX_VISITS = 500_000
+"""Places looked at in search of short rules; what is open after them is its own rule."""
 MAX_TABLE = 400
 """Cells of the table that aligns two names; longer middles are one edit."""
 
@@ -50,6 +52,8 @@ def learn(pairs: Sequence[Names]) -> list[list[Pattern]]:
     open_ = [(n, u) for n, found in enumerate(units) for u, unit in enumerate(found) if not unit.equal]
     level = 0 if len(pairs) <= MAX_LEARNED else 1 << 20
     while open_:
+        if where_a.visits + where_b.visits > MAX_VISITS:
+            level = 1 << 20
         groups: dict[_Rewrite, list[tuple[int, int]]] = defaultdict(list)
         for number, u in open_:
             groups[_rewrite(pairs[number], units[number], u, level)].append((number, u))
@@ -113,6 +117,7 @@ class _Occurrences:
     """Where runs of segments stand in many names, of which every stretch (start, stop) is given."""
 
     def __init__(self, names: Iterable[tuple[Segments, Sequence[tuple[int, int]]]]) -> None:
+        self.visits = 0
         self._names: list[Segments] = []
         self._stretches: list[list[tuple[int, int]]] = []
         self._places: dict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -132,6 +137,7 @@ class _Occurrences:
             return Counter()  # a number alone says too little
         offset, segment = min(enumerate(run), key=lambda s: len(self._places.get(s[1], ())))
         found: Counter[int] = Counter()
+        self.visits += len(self._places.get(segment, ()))
         for number, depth in self._places.get(segment, ()):
             name, start = self._names[number], depth - offset
             stop = start + len(run)
