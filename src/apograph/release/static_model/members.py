@@ -21,6 +21,7 @@ zero_grad call_super_init
 """
 MODULE_MEMBERS = frozenset(_MODULE_MEMBERS_TEXT.split())
 """Public members of ``torch.nn.Module``. Private ones (a leading underscore) are never judged."""
+_MODULE_ENDS = ("PreTrainedModel", "ForCausalLM", "Model", "Module", "Layer", "Attention")
 DEEPEST_ANCESTRY = 30
 
 
@@ -76,11 +77,14 @@ def _ancestry(project: Project, source: Source, node: ast.ClassDef) -> list[Ance
 
 
 def is_module(project: Project, source: Source, node: ast.ClassDef) -> bool:
-    """Whether a class descends from ``torch.nn.Module`` or a model of the transformers package."""
-    return any(
-        a.dotted.startswith("torch.nn")
-        or a.dotted.endswith(("PreTrainedModel", "ForCausalLM", "Model", "Module"))
-        for a in ancestry(project, source, node)
+    """Whether a class descends from ``torch.nn.Module`` or a model of the transformers package, or from
+    something unknown and has a ``forward``."""
+    line = ancestry(project, source, node)
+    outside = [a.dotted for a in line if a.node is None and a.dotted not in {"object", "abc.ABC"}]
+    if any(n.startswith("torch.nn") or n.endswith(_MODULE_ENDS) for n in outside):
+        return True
+    return bool(outside) and any(
+        isinstance(s, ast.FunctionDef) and s.name == "forward" for a in line if a.node for s in a.node.body
     )
 
 

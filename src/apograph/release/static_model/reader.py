@@ -31,6 +31,7 @@ PLAIN_BASES = (
     "PreTrainedModel",
     "torch.nn.Module",
     "nn.modules.module.Module",
+    "GradientCheckpointingLayer",
     "Mixin",
     "object",
     "ABC",
@@ -120,6 +121,9 @@ class Reader(Statements):
     ) -> None:
         if isinstance(me, Config):
             me.data |= kwargs
+            after = self._class_member(me, me.cls, "__post_init__") if isinstance(me.cls, Class) else None
+            if after is not None and isinstance(after[0], Bound):
+                self.invoke(after[0], (), {})
             return
         if not isinstance(me, Net):
             return
@@ -212,6 +216,10 @@ class Reader(Statements):
         elif isinstance(owner, Config) and name in owner.data:
             return owner.data[name]
         cls = owner if isinstance(owner, Class) else owner.cls
+        if isinstance(owner, Config) and isinstance(cls, Class) and name != "attribute_map":
+            aliases = self._class_member(cls, cls, "attribute_map")
+            if aliases and isinstance(aliases[0], dict) and aliases[0].get(name) in owner.data:
+                return owner.data[aliases[0][name]]
         found = self._class_member(owner, cls, name) if isinstance(cls, Class) else None
         if found is not None:
             return found[0]
@@ -243,8 +251,10 @@ class Reader(Statements):
                 )
             for statement in ancestor.node.body:
                 targets = statement.targets if isinstance(statement, ast.Assign) else []
+                if isinstance(statement, ast.AnnAssign) and statement.value is not None:
+                    targets = [statement.target]
                 if any(isinstance(t, ast.Name) and t.id == name for t in targets):
-                    assert isinstance(statement, ast.Assign)
+                    assert isinstance(statement, ast.Assign | ast.AnnAssign)
                     return (self.value(statement.value, Frame(ancestor.source)),)
         return None
 
@@ -299,6 +309,11 @@ class Reader(Statements):
         if key in held:
             return True if name == "hasattr" else self.attribute(owner, key)
         complete = isinstance(owner, Net) and not owner.open and owner.cls is None
+        if isinstance(owner, Config) and isinstance(owner.cls, Class):
+            line = ancestry(self.project, owner.cls.source, owner.cls.node)
+            ends = ("PretrainedConfig", "PreTrainedConfig")
+            known = self._class_member(owner, owner.cls, key) is not None
+            complete = not known and all(a.node is not None or a.dotted.endswith(ends) for a in line)
         if not complete:
             return UNKNOWN
         return False if name == "hasattr" else (args[2] if len(args) > 2 else UNKNOWN)
