@@ -83,5 +83,6 @@ def _at_its_revision(report: Report, side: str) -> str:
     release = next(r for r in report.releases if r.role == side)
     if release.revision is None or open_release(release.ref).digest == release.digest:
         return release.ref
-    path = release.ref if os.path.lexists(release.ref) else release.ref.rpartition("@")[0]
+    named, at, _ = release.ref.rpartition("@")
+    path = named if at and not os.path.lexists(release.ref) else release.ref
     return f"{path}@{release.revision}"

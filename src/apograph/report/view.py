@@ -89,9 +89,9 @@ def number(value: float | int | str | None, lang: str) -> str:
 def size(count: int) -> str:
     """Bytes in the unit that reads best (powers of 1000)."""
     amount = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
+    for unit in ("B", "kB", "MB", "GB"):
         if amount < 1000:
-            return f"{amount:.3g} {unit}" if unit != "bytes" else f"{count} bytes"
+            return f"{amount:.3g} {unit}"
         amount /= 1000
     return f"{amount:,.3g} TB"
 

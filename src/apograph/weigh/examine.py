@@ -61,7 +61,7 @@ def examine(
         settings=settings,
         releases=tuple(_infos(case)),
         findings=tuple(findings),
-        unexamined=tuple(dict.fromkeys(unexamined)),
+        unexamined=tuple({repr(gap): gap for gap in unexamined}.values()),  # a Message has no hash
         conclusion=conclude(
             findings,
             same_digest=case.reference.digest == case.candidate.digest and bool(case.reference.files),

@@ -1,0 +1,44 @@
+"""Case files: strict, and read from where they lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from apograph.cli.case import Inputs, read_case
+from apograph.findings import Refusal
+
+
+def test_names_below_the_folder_are_taken_from_there(tmp_path: Path) -> None:
+    for name in ("ref", "cand"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "claims.toml").touch()
+    (tmp_path / "case.toml").write_text(
+        'reference = "ref@abc"\ncandidate = "cand"\nbase = ["owner/name@v1"]\nclaims = "claims.toml"\n'
+    )
+    assert read_case(str(tmp_path / "case.toml")) == Inputs(
+        f"{tmp_path}/ref@abc", f"{tmp_path}/cand", ("owner/name@v1",), (), (), f"{tmp_path}/claims.toml"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", "side"),
+        (b'reference = "a"', "side"),
+        (b'reference = "a"\ncandidate = 1', "side"),
+        (b'reference = "a"\ncandidate = "b"\nbase = [1]', "value"),
+        (b'reference = "a"\ncandidate = "b"\nbase = 1', "value"),
+        (b'reference = "a"\ncandidate = "b"\nclaims = ["c"]', "value"),
+        (b'reference = "a"\ncandidate = "b"\nbases = ["c"]', "field"),
+        (b"reference =", "toml"),
+        (b"\xff", "toml"),
+        (b"a = " + b"[" * 100_000, "toml"),
+    ],
+)
+def test_anything_else_is_refused(tmp_path: Path, content: bytes, kind: str) -> None:
+    (tmp_path / "case.toml").write_bytes(content)
+    with pytest.raises(Refusal) as refused:
+        read_case(str(tmp_path / "case.toml"))
+    assert (refused.value.code, refused.value.message.key) == (4, f"cli.error.case.{kind}")
