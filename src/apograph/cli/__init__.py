@@ -29,6 +29,7 @@ COMMANDS: tuple[str, ...] = (
     "verify",
     "inspect",
     "preserve",
+    "demo",
 )
 
 EXAMINED, FOUND, INCOMPLETE, UNSUPPORTED, USAGE, LIMIT, DATABASE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130

@@ -74,17 +74,16 @@ class Step:
     author: str
 
 
+ROLES = ("base", "reference", "candidate", "cousin", "unrelated")
+
+
 def stories() -> dict[str, list[Step]]:
     """Every release as its commits, by role."""
     base = w.drawn(w.language_shapes() | w.vision_shapes(), 1)
     reference = w.noised(base, 0.002, 2) | w.drawn(w.resampler_shapes(), 3)
-    return {
-        "base": _base(base),
-        "reference": _reference(reference),
-        "candidate": _candidate(reference),
-        "cousin": _cousin(w.noised(base, 0.002, 5)),
-        "unrelated": _unrelated(),
-    }
+    cousin = w.noised(base, 0.002, 5)
+    steps = (_base(base), _reference(reference), _candidate(reference), _cousin(cousin), _unrelated())
+    return dict(zip(ROLES, steps, strict=True))
 
 
 def _base(weights: Mapping[str, w.Array]) -> list[Step]:
