@@ -122,6 +122,21 @@ def exhibits() -> dict[str, dict[str, Any]]:
             "ordered": True,
             "totals": {"reference": 742, "candidate": 741, "matched": 741},
         },
+        "overlap": {
+            "n": 1000,
+            "a": 236,
+            "b": 194,
+            "shared": 182,
+            "identical": 118,
+            "expected": 45.784,
+            "labels": ["MiniCPM-Llama3-V 2.5", "Llama3-V"],
+        },
+        "matrix": {
+            "labels": ["a", "b", "c"],
+            "values": [[None, 0.9, 0.1], [0.9, None, None], [0.1, None, None]],
+            "low": 0.0,
+            "high": 1.0,
+        },
         "timeline": {
             "events": [
                 {

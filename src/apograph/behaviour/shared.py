@@ -114,11 +114,12 @@ def shared_errors(view: View, j: int, panel: Sequence[int]) -> Shared:
         upper,
         worst_case(s, m, upper),
         sensitivity(chances, m) if s else 1e-6,
-        _score(chances, m),
+        standardised(chances, m),
     )
 
 
-def _score(chances: NDArray[Any], m: int) -> float:
+def standardised(chances: NDArray[Any], m: int) -> float:
+    """The excess of ``m`` matches over their expectation, in standard deviations."""
     spread = math.sqrt(float((chances * (1 - chances)).sum()))
     return (m - float(chances.sum())) / spread if spread > 0 else 0.0
 
@@ -131,7 +132,7 @@ def rank(view: View, j: int, panel: Sequence[int]) -> tuple[float, dict[int, flo
     """
     everyone = [*panel, j]
     scores = {
-        one: _score(match_chances(view, one, [o for o in everyone if o != one]), view.counts(one)[1])
+        one: standardised(match_chances(view, one, [o for o in everyone if o != one]), view.counts(one)[1])
         for one in everyone
     }
     above = sum(scores[k] >= scores[j] for k in panel)

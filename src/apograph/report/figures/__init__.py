@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from apograph.findings import Exhibit
-from apograph.report.figures import code_pair, listing, rename_map, table, timeline
+from apograph.report.figures import code_pair, listing, matrix, overlap, rename_map, table, timeline
 
 
 class Figure(NamedTuple):
@@ -27,6 +27,8 @@ FIGURES: dict[str, Figure] = {
     "code_pair": Figure(code_pair.page, code_pair.plain),
     "rename_map": Figure(rename_map.page, rename_map.plain),
     "timeline": Figure(timeline.page, timeline.plain),
+    "overlap": Figure(overlap.page, overlap.plain),
+    "matrix": Figure(matrix.page, matrix.plain),
 }
 _FALLBACK = Figure(listing.fallback_page, listing.fallback_plain)
 # A saved report may come from anyone: data that does not fit its kind is listed, never a crash.
