@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from apograph.align import code_background as background
-from apograph.align.code_shape import FREE
+from apograph.align.code_shape import FREE, shape
 from apograph.findings import Refusal
 from apograph.release.code import module_of
 
@@ -52,7 +52,7 @@ def main() -> None:
     free: set[int] = set()
     counts: Counter[int] = Counter()
     in_files: Counter[int] = Counter()
-    shape: dict[int, tuple[int, tuple[int, ...]]] = {}
+    built_of: dict[int, tuple[int, tuple[int, ...]]] = {}
     read = 0
     for path in sources(PACKAGES, options.per_package):
         data = path.read_bytes()
@@ -66,10 +66,10 @@ def main() -> None:
         here: set[int] = set()
         own = frozenset(module.attributes)
         for unit in module.units:
-            tree = shape(module, unit, own)
-            labels = tree.labels()
-            full, kids, size = tree.full(labels), tree.kids, tree.size
-            for i, op in enumerate(tree.ops):
+            bare = shape(module, unit, own)
+            labels = bare.labels()
+            full, kids, size = bare.full(labels), bare.kids, bare.size
+            for i, op in enumerate(bare.ops):
                 key = background.leaf_key(labels[i])
                 leaves[key] += 1
                 if op in FREE:
@@ -77,7 +77,7 @@ def main() -> None:
                 if 1 < size[i] <= 40:
                     counts[full[i]] += 1
                     here.add(full[i])
-                    shape.setdefault(
+                    built_of.setdefault(
                         full[i],
                         (
                             key,
@@ -95,15 +95,15 @@ def main() -> None:
     memo: dict[int, int] = {}
 
     def composed(key: int) -> int:
-        if key not in shape:
+        if key not in built_of:
             return costs.get(key, background.UNKNOWN)
         if key not in memo:
-            root, parts = shape[key]
+            root, parts = built_of[key]
             memo[key] = costs.get(root, background.UNKNOWN) + sum(cost(p) for p in parts)
         return memo[key]
 
     def cost(key: int) -> int:
-        if key not in shape:
+        if key not in built_of:
             return composed(key)
         return min(composed(key), round(-math.log2(counts[key] / total) * background.UNIT))
 

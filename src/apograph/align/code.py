@@ -60,6 +60,11 @@ class UnitMatch:
         return line_pairs(self.alignment)
 
 
+def unit_match(alignment: Alignment, part: bool = False) -> UnitMatch:
+    """An alignment with its figures."""
+    return UnitMatch(alignment, part, alignment.similarity, *alignment.coverage, alignment.shared)
+
+
 @dataclass(eq=False)
 class CodeMatch:
     """All matched units of two sets and what they cover; coverage counts every node once."""
@@ -131,7 +136,7 @@ def match(left: Sequence[CodeTree], right: Sequence[CodeTree], parts: bool = Tru
         for unit in back.nearest(other):
             if (unit, other) not in candidates:
                 candidates[unit, other] = align(unit, other)
-    found = [UnitMatch(a, False, a.similarity, *a.coverage, a.shared) for a in candidates.values()]
+    found = [unit_match(a) for a in candidates.values()]
     place = {t: n for n, t in enumerate(left)} | {t: n for n, t in enumerate(right)}
     found = sorted(
         (m for m in found if m.bits >= MIN_BITS),
@@ -204,11 +209,11 @@ def line_pairs(alignment: Alignment) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class FileMatch:
-    """Two sources compared: coverage of each side, shared bits, and ``score`` in [0, 1] (1: equal up to
-    names; weight of what is shared over the weight of both)."""
+    """Two sources compared: ``left`` and ``right`` are the coverage of each side, ``bits`` what is shared,
+    and ``score`` in [0, 1] (1: equal up to names; weight of what is shared over the weight of both)."""
 
-    left_coverage: float
-    right_coverage: float
+    left: float
+    right: float
     bits: float
     score: float
 

@@ -214,6 +214,18 @@ def name_pairs(a: CodeTree, b: CodeTree, i: int, j: int) -> list[tuple[str, str]
     return found
 
 
+def _unit_names(alignment: Alignment) -> list[tuple[str, str]]:
+    """The names of two matched units and of the classes that they stand in."""
+    left, right = alignment.left.unit, alignment.right.unit
+    if "<module>" in (left.name, right.name):
+        return []
+    a, b = left.name.split("."), right.name.split(".")
+    pairs = [(a[-1], b[-1])]
+    if left.kind == right.kind == "method":
+        pairs.append((a[-2], b[-2]))
+    return [(f"v:{x}", f"v:{y}") for x, y in pairs if not (x.startswith("__") and x == y)]
+
+
 @dataclass(frozen=True, slots=True)
 class NameMap:
     """A one-to-one map of names. ``renamed`` holds (left, right, occurrences), the commonest first, names
@@ -230,6 +242,7 @@ def name_map(alignments: Iterable[Alignment], keep: Callable[[str], bool] = lamb
     for alignment in alignments:
         for i, j, _ in alignment.pairs:
             votes.update(name_pairs(alignment.left, alignment.right, i, j))
+        votes.update(_unit_names(alignment))
     votes = Counter({pair: n for pair, n in votes.items() if keep(pair[0]) and keep(pair[1])})
     left: set[str] = set()
     right: set[str] = set()

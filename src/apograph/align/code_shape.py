@@ -18,7 +18,7 @@ _MASK = (1 << 64) - 1
 _PRIME = 0x9E3779B97F4A7C15
 _NAME = 0x5BD1E995
 _PASSING = frozenset(("either", "=", "default"))
-FREE = frozenset(("=", "block", "def", "module", "class", "nested", "name", "default", "comp"))
+FREE = frozenset(("=", "block", "def", "module", "class", "nested", "name", "default", "comp", "kw"))
 """Operations that only hold others together: they weigh nothing."""
 
 
@@ -112,5 +112,6 @@ def _bare(slot: _Slot, built: Shape) -> _Slot:
     node = slot[0]
     if node < 0 or built.ops[node][:3] != "kw:":
         return slot
+    built.ops[node] = "kw"  # stays in the lists, belongs to nothing and weighs nothing
     inner = built.kids[node][0]
     return inner, inner if inner >= 0 else built.flow[node][0], built.names[node][0]

@@ -27,8 +27,8 @@ SMALL = 3
 @dataclass(slots=True, eq=False)
 class CodeTree:
     """A unit with labels and weights. ``full`` is the hash of each node's subtree; ``written`` and
-    ``flowing`` hold labels of depth 0 to 3 in the two readings, ``reach`` how many operations the latter take in;
-    ``weight`` is in 1/16 bit; ``features`` are labels by which similar units are looked up."""
+    ``flowing`` hold labels of depth 0 to 3 in the two readings, ``reach`` how many operations the latter
+    take in; ``weight`` is in 1/16 bit; ``features`` are labels by which similar units are looked up."""
 
     path: str
     unit: Unit

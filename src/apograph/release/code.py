@@ -116,9 +116,8 @@ def _text(data: bytes, path: str) -> str:
         raise Refusal(2, Message("code.source.encoding"), path, error.start) from None
     if "\0" in text:
         raise Refusal(2, Message("code.source.binary"), path, text.index("\0"))
-    for count, _ in enumerate(_TOKEN.finditer(text)):
-        if count == MAX_TOKENS:
-            raise Refusal(5, Message("code.source.tokens", {"limit": MAX_TOKENS}), path)
+    if len(text) > MAX_TOKENS and sum(1 for _ in _TOKEN.finditer(text)) > MAX_TOKENS:
+        raise Refusal(5, Message("code.source.tokens", {"limit": MAX_TOKENS}), path)
     return text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", " ")
 
 
@@ -222,6 +221,8 @@ def _header(text: str, tree: ast.Module) -> tuple[str, int]:
 
 
 def _script_flags(text: str) -> list[str]:
+    if text.isascii():
+        return []
     flags = ["bidi"] if _BIDI.search(text) else []
     for word in set(_WIDE_WORD.findall(text)):
         scripts = {unicodedata.name(c, "?").split(" ")[0] for c in word if c.isalpha()}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import TypeAlias
 
-from apograph.release.python_names import NAMING_CALLS, Names, locals_of
+from apograph.release.python_names import NAMING_CALLS, Names
 
 MAX_DEPTH = 150
 """Nesting of statements and expressions; a deeper unit is skipped and named."""
@@ -35,9 +35,8 @@ class Expressions:
         self.lines: list[int] = []
         self.operands: list[tuple[Operand, ...]] = []
         self.targets: list[tuple[int, ...]] = []
-        self.locals: frozenset[str] = (
-            frozenset() if isinstance(scope, ast.Module | ast.ClassDef) else locals_of(scope)
-        )
+        module_level = isinstance(scope, ast.Module | ast.ClassDef)
+        self.locals: Set[str] = frozenset() if module_level else names.local[scope]
         self.receiver = ""
         self._held: dict[str, int] = {}
         self._depth = 0

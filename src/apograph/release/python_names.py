@@ -8,7 +8,7 @@ whatever it imports relatively) can be renamed without changing what the code do
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 
 NAMING_CALLS = frozenset(
@@ -26,13 +26,15 @@ def dunder(name: str) -> bool:
 @dataclass(slots=True)
 class Names:
     """The names of one module: ``own`` are bound anywhere in it, ``attributes`` stored on objects or defined
-    in classes; ``imported`` maps a local name to the last part of what an absolute import brings."""
+    in classes; ``imported`` maps a local name to the last part of what an absolute import brings; ``local``
+    holds for each function what it binds itself (lambdas and comprehensions count as part of it)."""
 
     own: set[str] = field(default_factory=set)
     attributes: set[str] = field(default_factory=set)
     imported: dict[str, str] = field(default_factory=dict)
+    local: dict[ast.AST, set[str]] = field(default_factory=dict)
 
-    def library(self, name: str, local: frozenset[str] = frozenset()) -> str | None:
+    def library(self, name: str, local: Set[str]) -> str | None:
         """The library's name for a plain name, None when the name is the author's own."""
         if name in local:
             return None
@@ -44,30 +46,55 @@ class Names:
 
 
 def names_of(tree: ast.Module) -> Names:
-    """The names of a module (a linear walk)."""
+    """The names of a module, in one linear walk."""
     found = Names()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            _import(found, node)
-        elif isinstance(node, Function | ast.ClassDef):
-            found.own.add(node.name)
-            if isinstance(node, ast.ClassDef):
-                found.attributes.update(_class_names(node))
-        elif isinstance(node, ast.arg):
-            found.own.add(node.arg)
-        elif isinstance(node, ast.Name):
+    found.local[tree] = set()
+    waiting: list[tuple[ast.AST, set[str]]] = [(tree, found.local[tree])]
+    while waiting:
+        node, scope = waiting.pop()
+        if isinstance(node, ast.Name):
             if isinstance(node.ctx, ast.Store):
-                found.own.add(node.id)
-        elif isinstance(node, ast.Attribute):
+                scope.add(node.id)
+            continue
+        if isinstance(node, ast.Constant):
+            continue
+        if isinstance(node, ast.Attribute):
             if isinstance(node.ctx, ast.Store):
                 found.attributes.add(node.attr)
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            found.own.add(node.name)
-        elif isinstance(node, ast.Call):
-            found.attributes.update(_named_by_call(node))
+            waiting.append((node.value, scope))
+            continue
+        if isinstance(node, ast.arg):
+            scope.add(node.arg)
+            continue
+        scope = _bind(found, node, scope)
+        for name in node._fields:
+            value = getattr(node, name)
+            if isinstance(value, list):
+                waiting += [(v, scope) for v in value if isinstance(v, ast.AST)]
+            elif isinstance(value, ast.AST):
+                waiting.append((value, scope))
+    found.own.update(*found.local.values())
     found.attributes = {name for name in found.attributes if not dunder(name)}
-    found.own -= {name for name in found.own if dunder(name)}
+    found.own = {name for name in found.own if not dunder(name)}
     return found
+
+
+def _bind(found: Names, node: ast.AST, scope: set[str]) -> set[str]:
+    """Note what a node binds; the scope of what stands in it."""
+    if isinstance(node, Function | ast.ClassDef):
+        scope.add(node.name)
+        found.own.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            found.attributes.update(_class_names(node))
+        found.local[node] = set()
+        return found.local[node]
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        _import(found, node)
+    elif isinstance(node, ast.ExceptHandler) and node.name:
+        scope.add(node.name)
+    elif isinstance(node, ast.Call):
+        found.attributes.update(_named_by_call(node))
+    return scope
 
 
 def _import(found: Names, node: ast.Import | ast.ImportFrom) -> None:
@@ -98,24 +125,3 @@ def _named_by_call(node: ast.Call) -> Iterator[str]:
         for argument in node.args[:2]:
             if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
                 yield argument.value
-
-
-def locals_of(node: ast.AST) -> frozenset[str]:
-    """Names that a function binds itself: parameters and assignments, nested functions' own left out."""
-    bound: set[str] = set()
-    if isinstance(node, Function | ast.Lambda):
-        a = node.args
-        bound.update(x.arg for x in (*a.posonlyargs, *a.args, *a.kwonlyargs))
-        bound.update(x.arg for x in (a.vararg, a.kwarg) if x is not None)
-    stack = list(ast.iter_child_nodes(node))
-    while stack:
-        child = stack.pop()
-        if isinstance(child, Function | ast.ClassDef):
-            bound.add(child.name)
-            continue
-        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
-            bound.add(child.id)
-        elif isinstance(child, ast.arg):
-            bound.add(child.arg)
-        stack.extend(ast.iter_child_nodes(child))
-    return frozenset(bound)
