@@ -1,0 +1,52 @@
+"""The documents quote the program as it is: run ``python docs/update.py`` after a change."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from apograph.cli import COMMANDS, application
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+@pytest.fixture(scope="module")
+def update() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("update", DOCS / "update.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_command_is_documented() -> None:
+    text = (DOCS / "commands.md").read_text("utf-8")
+    assert re.findall(r"^## (\w+)$", text, re.MULTILINE) == list(COMMANDS)
+    assert re.findall(r"<!-- help: ?([\w ]*?) ?-->", text) == ["", *COMMANDS]
+
+
+def test_the_help_in_the_documents_is_the_help(update: ModuleType) -> None:
+    assert (DOCS / "commands.md").read_text("utf-8") == update.commands()
+
+
+def test_the_published_schema_is_the_schema(update: ModuleType) -> None:
+    assert (DOCS / "report.schema.json").read_text("utf-8") == update.schema_text()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_argument_and_option_has_help(name: str) -> None:
+    command = application([name]).commands[name]
+    assert command.help
+    assert [parameter.name for parameter in command.params if not getattr(parameter, "help", None)] == []
+
+
+def test_every_exhibit_kind_is_documented() -> None:
+    from apograph.report.figures import FIGURES
+
+    text = (DOCS / "exhibits.md").read_text("utf-8")
+    assert set(re.findall(r"^## `(\w+)`$", text, re.MULTILINE)) == set(FIGURES)
