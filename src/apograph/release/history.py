@@ -232,7 +232,8 @@ def _versions(commits: tuple[Commit, ...], lines: dict[str, tuple[int, str | Non
             versions.append(version)
         else:
             close(version, merge)
-    return tuple(sorted(versions, key=lambda v: (v.path, v.since, v.commit)))
+    place = {commit.id: n for n, commit in enumerate(commits)}
+    return tuple(sorted(versions, key=lambda v: (v.path, v.since, place[v.commit])))
 
 
 def newest_not_after(commits: Sequence[Commit], not_after: int, path: str) -> dict[str, Json]:
