@@ -18,8 +18,13 @@ OTHER = "y = 2\n" * 100
 OID = "288bd3afd90fea91887c711ea0a6554f9145aae5"
 
 
-def examine(reference: FakeRelease, candidate: FakeRelease, **case: tuple[FakeRelease, ...]) -> list[Finding]:
-    found = list(equal_files(Case(reference, candidate, **case)))
+def examine(
+    reference: FakeRelease,
+    candidate: FakeRelease,
+    bases: tuple[FakeRelease, ...] = (),
+    claimed: tuple[FakeRelease, ...] = (),
+) -> list[Finding]:
+    found = list(equal_files(Case(reference, candidate, bases, claimed)))
     assert all(isinstance(f, Finding) and text(f.message) for f in found)
     return [f for f in found if isinstance(f, Finding)]
 
@@ -96,7 +101,11 @@ def test_what_came_later_explains_nothing_and_is_named() -> None:
 
 
 def test_identical_releases_are_perfect() -> None:
-    files = {"a.py": LONG, "model.safetensors": b"w" * 500, "LICENSE": OTHER}
+    files: dict[str, bytes | str | dict[str, object]] = {
+        "a.py": LONG,
+        "model.safetensors": b"w" * 500,
+        "LICENSE": OTHER,
+    }
     (found,) = examine(FakeRelease(files), FakeRelease(files))
     assert (found.id, found.message.key) == ("files.identical", "files.identical.some")
     assert all(m.value == m.n for m in found.measures if "_reference" in m.name or "_candidate" in m.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
@@ -38,9 +39,15 @@ def dotted(path: Path) -> str:
     return text
 
 
+def canonical(leaf: Json) -> str:
+    """A leaf as text that is equal for equal JSON: for 1 and 1.0, not for 1 and true."""
+    whole = isinstance(leaf, float) and leaf.is_integer()
+    return json.dumps(int(leaf) if whole else leaf)  # type: ignore[arg-type]
+
+
 def same(a: Json, b: Json) -> bool:
-    """Whether two leaves are equal as JSON: 1 and 1.0 are, 1 and true are not."""
-    return isinstance(a, bool) == isinstance(b, bool) and a == b
+    """Whether two leaves are equal as JSON."""
+    return canonical(a) == canonical(b)
 
 
 def differing(a: Mapping[Path, Json], b: Mapping[Path, Json]) -> Iterator[Path]:
@@ -92,7 +99,5 @@ def read_json(content: bytes | None, path: str) -> tuple[Json] | None:
 
 def shown(value: Json) -> str:
     """A leaf as a short text for a table."""
-    import json
-
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
