@@ -159,5 +159,5 @@ def test_every_entry_is_used() -> None:
     for template in SRC.rglob("*.jinja"):
         for key, rest in re.findall(r'"(\w[\w.]+)"( ~)?', template.read_text("utf-8")):
             (patterns if rest else literals).add(re.escape(key) + ".+" if rest else key)
-    dynamic = re.compile("|".join([*patterns, r"(column|unit|measure)\..+", r".+\.explain"]))
+    dynamic = re.compile("|".join([*patterns, r"(column|unit|measure)\..+", r".+\.(explain|title)"]))
     assert [key for key in catalogue() if key not in literals and not dynamic.fullmatch(key)] == []

@@ -15,7 +15,8 @@ def test_one_finding(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_all_findings(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["explain"]) == 0
-    assert "history.timeline" in capsys.readouterr().out.splitlines()
+    lines = [line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+    assert ["history.timeline", "Timeline"] in lines
 
 
 def test_an_unknown_finding(capsys: pytest.CaptureFixture[str]) -> None:

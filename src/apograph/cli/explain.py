@@ -26,7 +26,10 @@ def explain(
         raise Refusal(4, Message("cli.error.language", {"lang": lang, "known": ", ".join(languages())}))
     known = sorted(key.removesuffix(_EXPLAIN) for key in catalogue(lang) if key.endswith(_EXPLAIN))
     if finding is None:
-        print("\n".join(known))
+        from apograph.report.view import title
+
+        breadth = max(map(len, known))
+        print("\n".join(f"{name:{breadth}}  {title(name, lang)}" for name in known))
         return EXAMINED
     name = finding.partition(":")[0]
     if name not in known:

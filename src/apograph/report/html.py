@@ -14,6 +14,7 @@ from markupsafe import Markup
 from apograph.findings import Finding, Report
 from apograph.report import figures, json_format, view
 from apograph.report.escape import visible
+from apograph.report.figures.cells import side_name
 from apograph.report.sentence import sentence
 from apograph.report.words import say
 
@@ -95,8 +96,10 @@ def _environment(lang: str) -> Environment:
         strength=partial(view.strength, lang=lang),
         location=partial(view.location, lang=lang),
         facts=partial(view.facts, lang=lang),
+        title=partial(view.title, lang=lang),
+        meaning=partial(view.meaning, lang=lang),
         channel_title=partial(view.channel_title, lang=lang),
-        side_name=partial(figures.cells.side_name, lang=lang),
+        side_name=partial(side_name, lang=lang),
         date=view.date,
         short=visible,
         places=_PLACES,

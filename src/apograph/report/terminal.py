@@ -12,6 +12,7 @@ from rich.text import Text
 from apograph.findings import Bearing, Finding, ReleaseInfo, Report, Unexamined
 from apograph.report import figures, view
 from apograph.report.escape import visible
+from apograph.report.figures.cells import side_name
 from apograph.report.sentence import sentence
 from apograph.report.words import say
 
@@ -91,7 +92,7 @@ def _release(release: ReleaseInfo, lang: str) -> RenderableType:
         value if name == "kind" else f"{word} {value[: brief.get(name)]}"
         for name, word, value in view.facts(release, lang)
     ]
-    role = Text(view.side_name(release.role, lang), style=_SIDES.get(release.role, ""))
+    role = Text(side_name(release.role, lang), style=_SIDES.get(release.role, ""))
     name = Text(visible(release.ref, 200), style="bold")
     return _beside(role, Group(name, Text("; ".join(told), style="dim")))
 
@@ -128,7 +129,7 @@ def _unexamined(gaps: Sequence[Unexamined], verbose: bool, lang: str) -> Iterato
         yield _beside("", Text(say("report.all_examined", lang)))
     shown = gaps if verbose else _faults_first(gaps)[:_SHOWN]
     for gap in shown:
-        place = ": ".join(part for part in (view.side_name(gap.side, lang), visible(gap.path, 120)) if part)
+        place = ": ".join(part for part in (side_name(gap.side, lang), visible(gap.path, 120)) if part)
         reason = sentence(gap.reason, lang)
         told = Text(f"{place}: {reason}" if place else reason, style="" if gap.fault else "dim")
         yield _beside(view.channel_title(gap.examiner, lang), told)

@@ -10,19 +10,6 @@ from apograph.report.figures.cells import side_name
 from apograph.report.sentence import sentence
 from apograph.report.words import catalogue, say
 
-__all__ = [
-    "Channel",
-    "channel_title",
-    "channels",
-    "date",
-    "facts",
-    "location",
-    "measure",
-    "number",
-    "side_name",
-    "strength",
-]
-
 STRONGEST_FIRST = (Bearing.DISTINCTIVE, Bearing.SUPPORTING, Bearing.AGAINST, Bearing.CONTEXT)
 
 
@@ -58,6 +45,16 @@ def channels(report: Report, lang: str) -> list[Channel]:
 def channel_title(name: str, lang: str) -> str:
     """A channel's name in words; an unknown one by its own name."""
     return catalogue(lang).get(f"channel.{name}", visible(name, 60))
+
+
+def title(finding: str, lang: str) -> str:
+    """The short name of a finding by its id, where the catalogue has one, else the id."""
+    return catalogue(lang).get(f"{finding.partition(':')[0]}.title", visible(finding, 60))
+
+
+def meaning(finding: str, lang: str) -> str | None:
+    """What ``apograph explain`` says of a finding, by its id."""
+    return catalogue(lang).get(f"{finding.partition(':')[0]}.explain")
 
 
 def measure(value: Measure, lang: str) -> tuple[str, str]:
