@@ -6,7 +6,7 @@ From an index alone (names without shapes) or from headers.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,14 +21,15 @@ EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``pattern_from`` is rewritten to ``pattern_to`` in the names of ``count`` tensors. ``*`` stands for any
-    segments, ``{n}`` for a number. how: see ``name_match.Pair``."""
+    """``pattern_from`` is rewritten to ``pattern_to`` in the names of ``count`` tensors. ``*`` stands for
+    any segments, ``{n}`` for a number. ``pairs`` are places in ``Renaming.pairs``; how as in ``name_match.Pair``."""
 
     pattern_from: str
     pattern_to: str
     count: int
     examples: tuple[tuple[str, str], ...]
     how: How
+    pairs: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +110,21 @@ def _spearman(places: list[int]) -> float | None:
 
 
 def _rules(paired: list[_Paired], reference: Tensors, candidate: Tensors) -> tuple[Rule, ...]:
-    counts: Counter[tuple[str, str]] = Counter()
     uses: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     certain: set[tuple[str, str]] = set()
     for pair, patterns in zip(paired, learn([p.names for p in paired]), strict=True):
         for pattern in patterns:
-            counts[pattern] += len(pair.positions)
             uses[pattern] += pair.positions
             if pair.how != "structure":
                 certain.add(pattern)
+    place = {p: n for n, p in enumerate(sorted(q for pair in paired for q in pair.positions))}
     rules = []
-    for pattern, count in counts.items():
-        first = sorted(uses[pattern], key=lambda p: (p[0] + p[1], abs(p[0] - p[1])))[:EXAMPLES]
+    for pattern, found in uses.items():
+        first = sorted(found, key=lambda p: (p[0] + p[1], abs(p[0] - p[1])))[:EXAMPLES]
         examples = tuple((reference.entries[i].name, candidate.entries[j].name) for i, j in first)
         how: How = "same" if pattern[0] == pattern[1] else "renamed" if pattern in certain else "structure"
-        rules.append(Rule(*pattern, count, examples, how))
+        numbers = tuple(sorted(place[p] for p in found))
+        rules.append(Rule(*pattern, len(found), examples, how, numbers))
     return tuple(sorted(rules, key=lambda r: (-r.count, sorted((r.pattern_from, r.pattern_to)))))
 
 
