@@ -16,10 +16,12 @@ from typing import Any
 from apograph.release.static_model import uses
 from apograph.release.static_model.attention import attentions
 from apograph.release.static_model.faults import Fault, fault, faults_of
+from apograph.release.static_model.layouts import published
 from apograph.release.static_model.members import has_method, is_module
 from apograph.release.static_model.project import Project
 from apograph.release.static_model.source import Source, Unreadable, parse
-from apograph.release.static_model.structure import structure
+from apograph.release.static_model.structure import Structure, collect, structure
+from apograph.release.static_model.values import Config
 
 _MODELS = ("AutoModelForCausalLM", "AutoModelForConditionalGeneration", "AutoModelForVision2Seq", "AutoModel")
 
@@ -115,7 +117,7 @@ def _model(
     if entry is None:
         entry = next((e for e in entries if e["role"].startswith("AutoModel")), None)
     if entry is None:
-        return None
+        return _published(configs)
     symbol = project.resolve(project.sources[entry["path"]], entry["class"])
     if symbol is None or symbol.source is None or not isinstance(symbol.node, ast.ClassDef):
         return None
@@ -130,7 +132,24 @@ def _model(
     config = (project.sources[config_entry["path"]], config_entry["class"]) if config_entry else None
     data = configs.get(entry["from"], {})
     built = structure(project, (source, node.name), config, data)
-    place = {"path": source.path, "class": node.name, "line": node.lineno, "faults": faults}
+    return _described(built, {"path": source.path, "class": node.name, "line": node.lineno, "faults": faults})
+
+
+def _published(configs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What a configuration without code of its own means, when its class is one of ``layouts``."""
+    for path in sorted(configs, key=lambda p: (p.count("/"), p)):
+        config = configs[path]
+        names = config.get("architectures") if isinstance(config, dict) else None
+        if isinstance(names, list) and names and isinstance(names[0], str) and "auto_map" not in config:
+            settings = Config({k: v for k, v in config.items() if isinstance(k, str)})
+            net = published(names[0], (settings,), {})
+            if net is not None:
+                place = {"path": path, "class": names[0], "line": 0, "faults": []}
+                return _described(collect(net, settings), place)
+    return None
+
+
+def _described(built: Structure | None, place: dict[str, Any]) -> dict[str, Any]:
     if built is None:
         return {**place, "tensors": None}
     return {
