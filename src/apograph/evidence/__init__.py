@@ -9,6 +9,7 @@ MODULES: tuple[str, ...] = (
     "tokenizer",
     "code",
     "history",
+    "mentions",
     "consistency",
     "claims",
 )
