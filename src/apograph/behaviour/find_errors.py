@@ -26,7 +26,7 @@ _ROWS = 200
 def findings(answers: Answers) -> Iterator[Finding | Unexamined]:
     """The findings of this file, in the order of a report."""
     counts = count_pair(answers.units, answers.reference, answers.candidate)
-    yield _compared(answers, counts)
+    yield compared(answers)
     if answers.left_out:
         yield Unexamined(CHANNEL, words("unexamined.transcripts", n=answers.left_out))
     if not counts.n:
@@ -44,12 +44,17 @@ def findings(answers: Answers) -> Iterator[Finding | Unexamined]:
         yield _direction(answers, counts)
 
 
-def _compared(answers: Answers, counts: Counts) -> Finding:
+def compared(answers: Answers, named: int = 2) -> Finding:
+    """Who answered what, and what was no answer; ``named`` models were named, two are the two sides."""
     sheet = answers.sheet
+    counts = count_pair(answers.units, answers.reference, answers.candidate)
     rows = []
     for j, column in enumerate(sheet.columns):
         role = "noised" if j in answers.noised else "panel"
-        role = {answers.reference: "reference", answers.candidate: "candidate"}.get(j, role)
+        if named > 2:
+            role = "model" if j < named else "panel"
+        else:
+            role = {answers.reference: "reference", answers.candidate: "candidate"}.get(j, role)
         told = round(accuracy(answers.units, j), 4) if answers.units.keyed else None
         rows.append(
             [

@@ -29,6 +29,10 @@ COMMANDS: tuple[str, ...] = (
     "verify",
     "inspect",
     "preserve",
+    "agree",
+    "ask",
+    "power",
+    "items",
     "demo",
 )
 

@@ -56,7 +56,7 @@ def examine(
     return Report(
         schema_version=SCHEMA_VERSION,
         tool=f"apograph {__version__}",
-        created=_now(),
+        created=now(),
         arguments=tuple(arguments),
         settings=settings,
         releases=tuple(_infos(case)),
@@ -180,6 +180,6 @@ def _iso(seconds: int | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _now() -> str:
+def now() -> str:
     """Now, or SOURCE_DATE_EPOCH, by which builds are made reproducible (reproducible-builds.org)."""
     return str(_iso(int(os.environ.get("SOURCE_DATE_EPOCH", time.time()))))

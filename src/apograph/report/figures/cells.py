@@ -23,7 +23,8 @@ _YEAR_10000 = 253402300800
 
 
 def cell(value: Any, lang: str, limit: int = LONGEST) -> str:
-    """A value of a cell as it is written: numbers exactly, nothing as a dash, a message as its sentence."""
+    """A value of a cell: numbers as they are (long fractions with four digits), nothing as a dash, a message as
+    its sentence."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -33,6 +34,8 @@ def cell(value: Any, lang: str, limit: int = LONGEST) -> str:
         return visible(
             sentence(Message(value["key"], params if isinstance(params, Mapping) else {}), lang), limit
         )
+    if isinstance(value, float) and 0 < abs(value) < 1 and len(repr(value)) > 8:
+        return f"{value:.4g}"
     return visible(str(value), limit)
 
 

@@ -18,7 +18,7 @@ _ROW = 34.0
 def page(data: Mapping[str, Any], lang: str) -> Markup:
     """Two bars on one scale, laid so that their shared errors stand above each other, then the share that
     independent errors would have."""
-    a, b, shared, identical, expected, n = _numbers(data)
+    a, b, shared, identical, expected, _ = _numbers(data)
     scale = _BREADTH / max(a + b - shared, expected, 1.0)
     left, both = (a - shared) * scale, shared * scale
     bars = [
@@ -40,7 +40,9 @@ def page(data: Mapping[str, Any], lang: str) -> Markup:
     )
     keys = ("reference", "candidate", "same", "chance")
     lines = zip(keys, plain(data, lang), strict=True)
-    return join(picture, element("ul", *(element("li", told, class_=key) for key, told in lines), class_="key"))
+    return join(
+        picture, element("ul", *(element("li", told, class_=key) for key, told in lines), class_="key")
+    )
 
 
 def _bar(row: int, start: float, breadth: float, left: float, both: float, side: str) -> list[Markup]:
