@@ -13,7 +13,7 @@ from apograph.release.types import Tensors
 BUFFERS = re.compile(
     r"(^|\.)(inv_freq|original_inv_freq|position_ids|masked_bias|num_batches_tracked|attn\.bias)$"
 )
-"""Buffers that versions of PyTorch and of the transformers package store or leave out; they decide nothing."""
+"""Buffers that versions of PyTorch and of transformers store or leave out; they decide nothing."""
 PREFIXES = ("", "model.", "transformer.", "base_model.")
 """A base model loads into the class with a head, and the other way round (base_model_prefix)."""
 
@@ -22,9 +22,9 @@ PREFIXES = ("", "model.", "transformer.", "base_model.")
 class Fit:
     """``named``: stored tensors that the code names; ``covered``: stored below a module that could not be
     read completely; ``absent``: named by the code, not stored; ``extra``: stored, not named. ``shapes``:
-    (name, code's shape, stored shape) where both are known and differ; ``lists``: (prefix, layers in code, layers
-    stored) where these differ. ``parameters``: the number of parameters by the code's shapes, None when some
-    are unknown. ``stored``: number of stored tensors."""
+    (name, code's shape, stored shape) where both are known and differ; ``lists``: (prefix, layers in code,
+    layers stored) where these differ. ``parameters``: their number by the code's shapes, None when some are
+    unknown. ``stored``: number of stored tensors."""
 
     stored: int
     named: int

@@ -100,7 +100,7 @@ def _cannot_run(side: Side, release: Release, code: dict[str, Any]) -> Items:
 
 def _fit_findings(side: Side, release: Release, code: dict[str, Any], own: Fit) -> Items:
     model = code["model"]
-    place = (Location(side, model["path"], release.revision, model["line"] or None, model["line"] or None),)
+    place = (location(side, release, model),)
     measures: tuple[Measure, ...] = (
         Measure("tensors_stored", own.stored),
         Measure("tensors_named_by_code", own.named),
@@ -169,7 +169,7 @@ def _fits_other(case: Case, fits: dict[str, Fit]) -> Items:
                     "other": other, "entry": model["class"], "stored": cross.stored, "named": cross.named,
                     "own_extra": len(own.extra),
                 },
-                locations=(Location(other, model["path"], None, model["line"] or None, model["line"] or None),),
+                locations=(location(other, side_of(case, other), model),),
                 measures=(Measure("tensors_named_by_other_code", cross.named), *_parameters(cross, tensors)),
                 arrow=None if _base_fits(case, tensors) else other,
             )  # fmt: skip
