@@ -1,8 +1,8 @@
 """A LoRA adapter together with its base: the effective weight W + scale * B A, block by block.
 
 The layout is PEFT's: ``base_model.model.<module>.lora_A.weight`` [r, inputs], ``lora_B.weight`` [outputs, r];
-for embeddings ``lora_embedding_A`` [r, entries] and ``_B`` [width, r]; scale = lora_alpha / r, over sqrt(r) with
-``use_rslora``. Tensors of the adapter that are none of these replace the base's.
+for embeddings ``lora_embedding_A`` [r, entries] and ``_B`` [width, r]; scale = lora_alpha / r, over sqrt(r)
+with ``use_rslora``. Tensors of the adapter that are none of these replace the base's.
 """
 
 from __future__ import annotations
