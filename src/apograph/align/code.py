@@ -67,17 +67,19 @@ def unit_match(alignment: Alignment, part: bool = False) -> UnitMatch:
 
 @dataclass(eq=False)
 class CodeMatch:
-    """All matched units of two sets and what they cover; coverage counts every node once."""
+    """All matched units of two sets and what they cover; coverage counts every node once. ``small`` are equal
+    units that say too little to be named; they count for coverage only."""
 
     left: tuple[CodeTree, ...]
     right: tuple[CodeTree, ...]
     matches: tuple[UnitMatch, ...]
+    small: tuple[UnitMatch, ...] = ()
 
     @cached_property
     def credits(self) -> tuple[Credits, Credits]:
         """For each unit of either side the best credit of each of its nodes."""
         found: tuple[Credits, Credits] = ({}, {})
-        for matched in self.matches:
+        for matched in (*self.matches, *self.small):
             _credit(matched.alignment, *found)
         return found
 
@@ -136,6 +138,9 @@ def match(left: Sequence[CodeTree], right: Sequence[CodeTree], parts: bool = Tru
         for unit in back.nearest(other):
             if (unit, other) not in candidates:
                 candidates[unit, other] = align(unit, other)
+    for unit, other in _equal(left, right):
+        if (unit, other) not in candidates:
+            candidates[unit, other] = align(unit, other)
     found = [unit_match(a) for a in candidates.values()]
     place = {t: n for n, t in enumerate(left)} | {t: n for n, t in enumerate(right)}
     found = sorted(
@@ -155,7 +160,34 @@ def match(left: Sequence[CodeTree], right: Sequence[CodeTree], parts: bool = Tru
             chosen.append(m)
     if parts:
         chosen += _parts(CodeMatch(tuple(left), tuple(right), tuple(chosen)), list(candidates.values()))
-    return CodeMatch(tuple(left), tuple(right), tuple(chosen))
+    return CodeMatch(tuple(left), tuple(right), tuple(chosen), _small(left, right, taken))
+
+
+def _small(
+    left: Sequence[CodeTree], right: Sequence[CodeTree], taken: set[CodeTree]
+) -> tuple[UnitMatch, ...]:
+    """Units below ``MIN_BITS`` that are equal."""
+    rest = ([t for t in side if t not in taken and t.bits < MIN_BITS] for side in (left, right))
+    return tuple(unit_match(align(a, b)) for a, b in _equal(*rest))
+
+
+def _equal(left: Iterable[CodeTree], right: Iterable[CodeTree]) -> list[tuple[CodeTree, CodeTree]]:
+    """Units that are equal up to names, one to one, those of one name first."""
+    free: defaultdict[int, list[CodeTree]] = defaultdict(list)
+    for other in right:
+        free[other.full[-1]].append(other)
+    found: list[tuple[CodeTree, CodeTree]] = []
+    for named in (True, False):
+        rest = []
+        for unit in left:
+            same = [o for o in free.get(unit.full[-1], ()) if not named or o.unit.name == unit.unit.name]
+            if same:
+                free[unit.full[-1]].remove(same[0])
+                found.append((unit, same[0]))
+            else:
+                rest.append(unit)
+        left = rest
+    return found
 
 
 def _parts(primary: CodeMatch, candidates: list[Alignment]) -> list[UnitMatch]:

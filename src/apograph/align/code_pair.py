@@ -93,20 +93,26 @@ class _Work:
         self.votes.update(name_pairs(self.a, self.b, i, j))
 
     def subtrees(self) -> None:
-        """Equal subtrees of three operations and more, the largest first."""
+        """Equal subtrees of three operations and more, the largest first; equal units whatever their size."""
         a, b = self.a, self.b
+        if a.full[-1] == b.full[-1] and self._free(self.of_a, a, len(a.full) - 1):
+            self._whole(len(a.full) - 1, len(b.full) - 1)
+            return
         where_a, where_b = _places(a), _places(b)
         common = [(a.shape.size[where_a[h][0]], h) for h in where_a.keys() & where_b.keys()]
         for _, label in sorted(common, key=lambda c: (-c[0], where_a[c[1]][0])):
             free_a = [i for i in where_a[label] if self._free(self.of_a, a, i)]
             free_b = [j for j in where_b[label] if self._free(self.of_b, b, j)]
             for i, j in self._assign(free_a, free_b):
-                waiting = [(i, j)]
-                while waiting:
-                    i, j = waiting.pop()
-                    self.take(i, j, FULL)
-                    below = zip(a.shape.kids[i], b.shape.kids[j], strict=True)
-                    waiting += [(k, m) for k, m in below if k >= 0]
+                self._whole(i, j)
+
+    def _whole(self, i: int, j: int) -> None:
+        waiting = [(i, j)]
+        while waiting:
+            i, j = waiting.pop()
+            self.take(i, j, FULL)
+            below = zip(self.a.shape.kids[i], self.b.shape.kids[j], strict=True)
+            waiting += [(k, m) for k, m in below if k >= 0]
 
     @staticmethod
     def _free(taken: list[int], tree: CodeTree, top: int) -> bool:
@@ -204,14 +210,16 @@ def _places(tree: CodeTree) -> dict[int, list[int]]:
 
 
 def name_pairs(a: CodeTree, b: CodeTree, i: int, j: int) -> list[tuple[str, str]]:
-    """The author's own names that stand in the same places of two matched operations."""
-    found = [
-        (n, m)
-        for n, m in zip(a.shape.names[i], b.shape.names[j], strict=False)
-        if n and m and n[2:] and m[2:]
-    ]
+    """The author's own names that stand in the same places of two matched operations. The language's own
+    (``__init__``) and the empty name of a value that is read again are none."""
+    here = zip(a.shape.names[i], b.shape.names[j], strict=False)
+    found = [(n, m) for n, m in here if n and m and _own(n) and _own(m)]
     found += zip(a.shape.targets[i], b.shape.targets[j], strict=False)
     return found
+
+
+def _own(name: str) -> bool:
+    return len(name) > 2 and not name.startswith("__", 2)
 
 
 def _unit_names(alignment: Alignment) -> list[tuple[str, str]]:
@@ -223,7 +231,7 @@ def _unit_names(alignment: Alignment) -> list[tuple[str, str]]:
     pairs = [(a[-1], b[-1])]
     if left.kind == right.kind == "method":
         pairs.append((a[-2], b[-2]))
-    return [(f"v:{x}", f"v:{y}") for x, y in pairs if not (x.startswith("__") and x == y)]
+    return [(f"v:{x}", f"v:{y}") for x, y in pairs if _own(f"v:{x}") and _own(f"v:{y}")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ LITTLE = 0.05
 NEARER = 1.25
 """One source explains at least so many times as much as the other, for "nearer" to be said."""
 NEARER_BITS = 100.0
-NULL_PAIRS, NULL_HITS = 0, 0
+NULL_PAIRS, NULL_HITS = 400, 0
 _ALTERNATIVES = ("upstream", "paper", "idiom", "author", "generated")
 
 
