@@ -23,8 +23,7 @@ _YEAR_10000 = 253402300800
 
 
 def cell(value: Any, lang: str, limit: int = LONGEST) -> str:
-    """A value of a cell: numbers as they are (long fractions with four digits), nothing as a dash, a message as
-    its sentence."""
+    """A value of a cell: numbers as they are (long fractions in four digits), a message as its sentence."""
     if value is None:
         return "–"
     if isinstance(value, bool):
