@@ -98,7 +98,7 @@ def sensitivity(chances: NDArray[Any], m: int, level: float = GAMMA_LEVEL) -> fl
         return 1e-6
     if excess(high) <= 0:
         return 1e6
-    return math.exp(float(brentq(excess, low, high, xtol=1e-4, rtol=1e-6)))
+    return math.exp(float(brentq(excess, low, high, xtol=1e-3, rtol=1e-4)))
 
 
 def shared_errors(view: View, j: int, panel: Sequence[int]) -> Shared:

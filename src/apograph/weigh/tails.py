@@ -157,20 +157,21 @@ def _tilted(logs: NDArray[Any], v: NDArray[Any], tilt: float) -> tuple[NDArray[A
 
 
 def _tilt(logs: NDArray[Any], v: NDArray[Any], count: NDArray[Any], target: float) -> float:
-    """The t ≥ 0 at which the tilted mean is ``target`` (0 when the mean is already there), by bisection."""
-
-    def mean(t: float) -> float:
-        return float(count @ (_tilted(logs, v, t)[0] @ v))
-
-    low, high = 0.0, 1.0
-    if mean(0.0) >= target:
-        return 0.0
-    while mean(high) < target and high < 1e4:
-        low, high = high, 2 * high
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if mean(middle) < target else (low, middle)
-    return (low + high) / 2
+    """The t ≥ 0 at which the tilted mean is ``target`` (0 when the mean is already there): Newton's method,
+    kept within what is known to lie below and above."""
+    low, high, t = 0.0, math.inf, 0.0
+    for _ in range(200):
+        chances = _tilted(logs, v, t)[0]
+        means = chances @ v
+        gap = float(count @ means) - target
+        if abs(gap) < 1e-9 * target or (t == 0.0 and gap >= 0.0) or high - low < 1e-12:
+            break
+        low, high = (t, high) if gap < 0.0 else (low, t)
+        variance = float(count @ (chances @ v**2 - means**2))
+        t = t - gap / variance if variance > 1e-12 else 2 * t + 1.0
+        if not low < t < high:
+            t = (low + high) / 2 if math.isfinite(high) else 2 * low + 1.0
+    return t
 
 
 def _fourier(tilted: NDArray[Any], v: NDArray[Any], count: NDArray[Any], size: int) -> NDArray[Any]:

@@ -1,0 +1,58 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from apograph.behaviour.items import choose, commit, commitment, read_items, verify
+from apograph.behaviour.join import join
+from apograph.findings import Refusal
+from tests.behaviour.write import answers, jsonl
+
+
+def test_the_commitment_by_hand() -> None:
+    line = hashlib.sha256(b"apograph items 1\nnonce\na\nb\n").hexdigest()
+    assert commitment(["b", "a"], "nonce") == line
+
+
+def test_commit_and_verify(tmp_path: Path) -> None:
+    rows = [{"item": f"q{n}", "prompt": f"What is {n}?"} for n in range(4)]
+    items = read_items(jsonl(tmp_path / "i.jsonl", rows))
+    kept = commit(items)
+    assert verify(items[::-1], kept) == ""
+    assert verify(items[:3], kept) == "items"
+    other = read_items(jsonl(tmp_path / "j.jsonl", [*rows[:3], {"item": "q3", "prompt": "What is 3 ?"}]))
+    assert verify(other, kept) == "items"
+    assert verify(items, {**kept, "nonce": "0"}) == "hash"
+    assert verify(items, {"commitment": kept["commitment"]}) == "format"
+    assert verify(items, []) == "format"
+    assert commit(items)["commitment"] != kept["commitment"]
+
+
+def test_the_best_items_are_errors_that_the_panel_makes_differently(tmp_path: Path) -> None:
+    key = "AAAAA"
+    given = ("BBBBA", "CCBAC", "DABAD")
+    sheet = join([answers(tmp_path / f"m{n}.jsonl", one, key) for n, one in enumerate(given)])
+    # q0: both panel models err otherwise; q1: one does; q3: none errs; q2: both repeat it; q4: no error.
+    assert choose(sheet, 0, [1, 2], 9) == ["i:q0", "i:q1", "i:q3", "i:q2"]
+    assert choose(sheet, 0, [1, 2], 2) == ["i:q0", "i:q1"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"item": "a"},
+        {"prompt": "p"},
+        {"item": "a", "prompt": ""},
+        {"item": "a", "prompt": "p", "options": "x"},
+        {"item": "a", "prompt": "p", "item_hash": "wrong"},
+    ],
+)
+def test_bad_items_are_refused(tmp_path: Path, row: dict[str, object]) -> None:
+    with pytest.raises(Refusal) as caught:
+        read_items(jsonl(tmp_path / "i.jsonl", [row]))
+    assert caught.value.code == 2
+
+
+def test_a_name_stands_once(tmp_path: Path) -> None:
+    with pytest.raises(Refusal):
+        read_items(jsonl(tmp_path / "i.jsonl", [{"item": "a", "prompt": "p"}] * 2))
