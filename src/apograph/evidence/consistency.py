@@ -70,7 +70,7 @@ def _own_fit(release: Release, code: dict[str, Any]) -> Fit | Message:
 
 def _cannot_run(side: Side, release: Release, code: dict[str, Any]) -> Items:
     """Faults for which loading or using the model fails, and class paths that lead nowhere."""
-    entry_files = {e["path"] for e in code["entries"]}
+    entry_files = set(code["named"])
     for fault in code["faults"]:
         if fault["kind"] in {"missing_entry", "missing_class"}:
             params: dict[str, Param] = {
@@ -83,7 +83,7 @@ def _cannot_run(side: Side, release: Release, code: dict[str, Any]) -> Items:
             )
     faults = [f for f in code["faults"] if f["kind"] not in {"missing_entry", "missing_class"}]
     failing = [f for f in faults if f["when"] != "note"]
-    if not failing or not code["entries"]:
+    if not failing or not code["named"]:
         return
     loading = [f for f in failing if f["when"] == "load"]
     first = next((f for f in failing if f["path"] in entry_files), failing[0])

@@ -32,8 +32,9 @@ def read_model(sources: Mapping[str, str], paths: list[str], configs: Mapping[st
     that of the tokenizer included.
 
     Returns ``files`` (how many were read), ``unread`` (path, kind, line), ``entries`` (role, path, class,
-    from), ``faults`` (see ``faults``), ``model`` (see ``_model``; None without an entry class that could be
-    read), ``reached`` (paths that the entries import) and the rows of ``uses`` and ``attention``.
+    from), ``named`` (files of all entries), ``faults`` (see ``faults``), ``model`` (see ``_model``; None
+    without an entry class that could be read), ``reached`` (paths that the entries import) and the rows of
+    ``uses`` and ``attention``.
     """
     parsed: dict[str, Source] = {}
     unread: list[dict[str, Any]] = []
@@ -43,17 +44,16 @@ def read_model(sources: Mapping[str, str], paths: list[str], configs: Mapping[st
         except Unreadable as problem:
             unread.append({"path": path, "kind": problem.args[0], "line": problem.args[1]})
     project = Project(parsed, [*paths, *sources])
-    entries, faults = _entries(project, configs)
+    entries, faults, named = _entries(project, configs)
     starts = [e["path"] for e in entries]
-    read = project.closure(starts) if starts else list(parsed.values())
+    read = project.closure(starts) if named else list(parsed.values())
     texts = {path: text.removeprefix("\ufeff") for path, text in sources.items()}
-    faults += faults_of(project, read, texts, remote=bool(starts))
+    faults += faults_of(project, read, texts, remote=bool(named))
     reached = {s.path for s in read}
     faults += [
         fault("syntax", u["path"], u["line"], "", "load")
         for u in unread
-        if u["kind"] == "syntax"
-        and (not starts or u["path"] in starts or _imported(project, read, u["path"]))
+        if u["kind"] == "syntax" and (not named or u["path"] in named or _imported(project, read, u["path"]))
     ]
     model = _model(project, entries, configs)
     if model is not None:
@@ -63,6 +63,7 @@ def read_model(sources: Mapping[str, str], paths: list[str], configs: Mapping[st
         "files": len(read),
         "unread": unread,
         "entries": entries,
+        "named": named,
         "faults": [distinct[key] for key in sorted(distinct)],
         "model": model,
         "reached": sorted(reached),
@@ -84,10 +85,14 @@ def _imported(project: Project, read: list[Source], path: str) -> bool:
     return any(project.module(s, e)[0] == stem for s in read for e in s.imports)
 
 
-def _entries(project: Project, configs: Mapping[str, Any]) -> tuple[list[dict[str, str]], list[Fault]]:
-    """The classes that ``auto_map`` entries name, and those entries that name what the release lacks."""
+def _entries(
+    project: Project, configs: Mapping[str, Any]
+) -> tuple[list[dict[str, str]], list[Fault], list[str]]:
+    """The classes that ``auto_map`` entries name, those entries that name what the release lacks, and all
+    files that they name."""
     entries: list[dict[str, str]] = []
     faults: list[Fault] = []
+    named: set[str] = set()
     for origin, config in sorted(configs.items()):
         auto_map = config.get("auto_map") if isinstance(config, dict) else None
         for role, value in sorted(auto_map.items()) if isinstance(auto_map, dict) else ():
@@ -97,6 +102,7 @@ def _entries(project: Project, configs: Mapping[str, Any]) -> tuple[list[dict[st
                 module, _, name = target.rpartition(".")
                 folder = origin.rpartition("/")[0]
                 path = f"{folder}/{module}.py".lstrip("/")
+                named.add(path)
                 source = project.sources.get(path)
                 if source is not None and name in source.bound:
                     entries.append({"role": role, "path": path, "class": name, "from": origin})
@@ -104,7 +110,7 @@ def _entries(project: Project, configs: Mapping[str, Any]) -> tuple[list[dict[st
                     faults.append(fault("missing_class", origin, 0, target, "load", path))
                 elif path not in project.paths:
                     faults.append(fault("missing_entry", origin, 0, target, "load", path))
-    return entries, faults
+    return entries, faults, sorted(named)
 
 
 def _model(

@@ -30,7 +30,7 @@ PURE: dict[str, Callable[..., Any]] = {
     "math.log": math.log, "math.prod": math.prod, "math.gcd": math.gcd, "numpy.prod": math.prod,
     "numpy.sqrt": math.sqrt, "int": int, "float": float, "bool": bool, "str": str, "len": len, "abs": abs,
     "max": max, "min": min, "sum": sum, "round": round, "tuple": tuple, "list": list, "dict": dict,
-    "enumerate": lambda *a: list(enumerate(*a)), "zip": lambda *a: list(zip(*a)),  # noqa: B905 - as the code read
+    "enumerate": lambda *a: list(enumerate(*a)), "zip": lambda *a: list(zip(*a)),  # noqa: B905
     "reversed": lambda a: list(reversed(a)), "sorted": sorted,
     "copy.deepcopy": lambda a: a, "copy.copy": lambda a: a,
 }  # fmt: skip

@@ -26,7 +26,7 @@ from apograph.release.static_model.values import (
     Value,
 )
 
-MOST_STEPS = 2_000_000
+MOST_STEPS = 400_000
 MOST_ITEMS = 2_000
 """Longest loop that is unrolled."""
 
