@@ -24,10 +24,10 @@ def side_of(case: Case, side: Side) -> Release:
 def read_code(case: Case, release: Release, side: str) -> tuple[dict[str, Any] | None, list[Unexamined]]:
     """What ``release.static_model.read_model`` says of a release, and what of it could not be read.
 
-    None for a release without Python files. Kept in ``case.shared`` under ``consistency.code:<digest>``, so
-    that other examiners find it.
+    None for a release without Python files. Kept in ``case.shared`` under the key
+    ``consistency.code:<id(release)>``, so that other examiners find it.
     """
-    key = f"consistency.code:{release.digest}"
+    key = f"consistency.code:{id(release)}"
     if key not in case.shared:
         case.shared[key] = _read(release)
     found, gaps = case.shared[key]

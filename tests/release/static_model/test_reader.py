@@ -215,7 +215,7 @@ def test_nothing_is_executed(tmp_path: Any) -> None:
     code = f"import os\nopen({str(canary)!r}, 'w').write('x')\nos.mkdir({str(canary)!r} + 'd')\n"
     inside = code.splitlines()[1]
     sources = {
-        "modeling.py": f"{code}{HEAD}class Own(PreTrainedModel):\n    def __init__(self, c):\n        {inside}",
+        "modeling.py": f"{code}{HEAD}class Own(PreTrainedModel):\n  def __init__(self, c):\n    {inside}",
         "configuration.py": code + CONFIGURATION,
         "__init__.py": code,
     }  # fmt: skip
