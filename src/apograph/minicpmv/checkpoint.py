@@ -35,7 +35,11 @@ class Checkpoint:
     config: Config
     reader: Reader
     spelling: Mapping[str, str]
-    quantised: str = ""
+
+    @property
+    def quantised(self) -> bool:
+        """Whether some weights are stored in parts, as ``quantise.save`` and bitsandbytes do."""
+        return any(names.whole(name) != name for name in self.reader.entries)
 
     def tokenizer(self) -> Tokenizer:
         """The release's own tokenizer."""
@@ -60,7 +64,7 @@ def open_checkpoint(folder: Path, like: Path | None = None) -> Checkpoint:
     found = {entry.name: entry for entry in tensors.entries}
     if like is None:
         renaming: Mapping[str, str] = names.guess(found)
-        ours = {names.renamed(name, renaming): name for name in found}
+        ours = {names.whole(names.renamed(name, renaming)): names.whole(name) for name in found}
     else:
         from apograph.align.names import renaming as align
 
@@ -70,13 +74,7 @@ def open_checkpoint(folder: Path, like: Path | None = None) -> Checkpoint:
         known = names.guess(entry.name for entry in reference.entries)
         pairs = align(reference, tensors).pairs
         ours = {names.renamed(theirs, known): mine for theirs, mine in pairs}
-    return Checkpoint(
-        folder,
-        Config.from_json(release.config),
-        Reader(folder, found),
-        ours,
-        str(tensors.metadata.get("quantised", "")),
-    )
+    return Checkpoint(folder, Config.from_json(release.config), Reader(folder, found), ours)
 
 
 def load(
@@ -92,15 +90,23 @@ def load(
         model = Model(checkpoint.config, reading)
     shapes = {name: tuple(p.shape) for name, p in model.named_parameters()}
     names.check(checkpoint.spelling, shapes)
+    reader = checkpoint.reader
     for name, shape in shapes.items():
         theirs = checkpoint.spelling[name]
-        found = checkpoint.reader.entries[theirs].shape
-        if found != shape:
-            params = {"name": theirs, "found": str(found), "wanted": str(shape)}
-            raise Refusal(3, Message("minicpmv.refused.shape", params))
-        if replace is None or not replace(model, name, checkpoint.reader, theirs):
-            put(model, name, checkpoint.reader.whole(theirs, dtype, device))
+        found = reader.entries[theirs].shape if theirs in reader.entries else None
+        if found != shape and not checkpoint.quantised:
+            raise wrong_shape(theirs, found, shape)
+        if replace is None or not replace(model, name, reader, theirs):
+            if found != shape:
+                raise wrong_shape(theirs, found, shape)
+            put(model, name, reader.whole(theirs, dtype, device))
     return finish(model, device)
+
+
+def wrong_shape(name: str, found: tuple[int, ...] | None, wanted: tuple[int, ...]) -> Refusal:
+    """A tensor that does not fit the configuration."""
+    params = {"name": name, "found": str(found), "wanted": str(wanted)}
+    return Refusal(3, Message("minicpmv.refused.shape", params))
 
 
 def put(model: nn.Module, name: str, tensor: torch.Tensor) -> None:

@@ -7,10 +7,12 @@ known: its names are MiniCPM's with two prefixes replaced ("vison" is their spel
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from apograph.findings import Message, Param, Refusal
 
+_PART = re.compile(r"(\.weight)\..*\Z", re.DOTALL)
 MINICPM: Mapping[str, str] = {}
 LLAMA3V: Mapping[str, str] = {"vison.": "vpm.", "projection.": "resampler."}
 
@@ -24,6 +26,11 @@ def renamed(name: str, renaming: Mapping[str, str]) -> str:
         return name
     longest = max(prefixes, key=len)
     return renaming[longest] + name[len(longest) :]
+
+
+def whole(name: str) -> str:
+    """The weight to which a part of a quantised weight belongs ("x.weight.absmax": "x.weight")."""
+    return _PART.sub(r"\1", name)
 
 
 def guess(names: Iterable[str]) -> Mapping[str, str]:

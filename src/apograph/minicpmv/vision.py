@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from apograph.minicpmv.config import Config, Reading
 
+AT_ONCE = 2  # slices encoded together
 Shape = tuple[int, int]  # a slice in patches: (rows, columns)
 
 
@@ -152,14 +153,14 @@ class VisionTower(nn.Module):
         out: list[Tensor] = [torch.empty(0)] * len(pixels)
         for members in self._batches(shapes, reading):
             longest = max(pixels[i].shape[-1] for i in members)
-            batch = torch.stack(
-                [functional.pad(pixels[i], (0, longest - pixels[i].shape[-1])) for i in members]
-            )
-            positions = self._positions([shapes[i] for i in members], longest, reading)
-            x = self.embeddings(batch.to(device), positions.to(device))  # (B, N, D)
-            x = self.post_layernorm(self.encoder(x))
-            for row, i in enumerate(members):
-                out[i] = x[row, : shapes[i][0] * shapes[i][1]]
+            positions = self._positions([shapes[i] for i in members], longest, reading).to(device)
+            # Rows of a batch do not see one another, so a few at a time give the same and cost less memory.
+            for some in (members[n : n + AT_ONCE] for n in range(0, len(members), AT_ONCE)):
+                rows = [functional.pad(pixels[i], (0, longest - pixels[i].shape[-1])) for i in some]
+                x = self.embeddings(torch.stack(rows).to(device), positions)  # (B, N, D)
+                x = self.post_layernorm(self.encoder(x))
+                for row, i in zip(x, some, strict=True):
+                    out[i] = row[: shapes[i][0] * shapes[i][1]]
         return out
 
     def _batches(self, shapes: Sequence[Shape], reading: Reading) -> list[list[int]]:
