@@ -190,6 +190,15 @@ def test_an_empty_report_is_a_page() -> None:
     assert "Nothing was found." in "".join(Page(render(empty)).text)
 
 
+def test_what_bases_and_claimed_sources_explain() -> None:
+    page = render(report()).decode()
+    row = page[page.index('<table class="explained">') :]
+    cells = re.findall(
+        r'<td class="number">(?:<strong>)?(\d+)', row[: row.index("</tr>\n<tr>", row.index("<tbody>"))]
+    )
+    assert cells == ["11", "2", "3", "1", "9", "4"]
+
+
 def test_the_strongest_finding_stands_first() -> None:
     weak, strong = (
         replace(

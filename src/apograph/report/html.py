@@ -38,6 +38,7 @@ def render(report: Report, lang: str = "en") -> bytes:
         report=report,
         sections=sections,
         anchors=room.anchors,
+        explained=view.explained(report, lang),
         left=room.left,
         style=Markup(style),
         style_hash=base64.b64encode(sha256(style.encode()).digest()).decode(),

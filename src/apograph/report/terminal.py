@@ -49,6 +49,7 @@ def _parts(report: Report, verbose: bool, lang: str) -> Iterator[RenderableType]
     for role in ("reference", "candidate"):
         yield from (_release(r, lang) for r in report.releases if r.role == role)
     yield from (_release(r, lang) for r in report.releases if r.role not in _SIDES)
+    yield from _explained(report, lang)
     for channel in view.channels(report, lang):
         yield Text(f"\n{channel.title}", style="bold")
         shown = channel.findings if verbose else channel.findings[:_SHOWN]
@@ -95,6 +96,27 @@ def _release(release: ReleaseInfo, lang: str) -> RenderableType:
     role = Text(side_name(release.role, lang), style=_SIDES.get(release.role, ""))
     name = Text(visible(release.ref, 200), style="bold")
     return _beside(role, Group(name, Text("; ".join(told), style="dim")))
+
+
+def _explained(report: Report, lang: str) -> Iterator[RenderableType]:
+    rows = view.explained(report, lang)
+    if rows:
+        yield Text(f"\n{say('report.heading.explained', lang)}", style="bold")
+    for row in rows[:_SHOWN]:
+        told = say(
+            "report.explained.line",
+            lang,
+            finding=view.title(row.finding.id, lang),
+            shared="–" if row.shared is None else row.shared,
+            base=row.base,
+            claimed=row.claimed,
+            beyond=row.beyond,
+        )
+        if row.near is not None:
+            told += say("report.explained.near", lang, reference=row.near[0], claimed=row.near[1])
+        yield _beside("", Text(told))
+    if len(rows) > _SHOWN:
+        yield _beside("", Text(say("report.more", lang, n=len(rows) - _SHOWN), style="dim"))
 
 
 def _finding(finding: Finding, verbose: bool, lang: str) -> RenderableType:

@@ -27,6 +27,42 @@ class Channel:
         return self.findings[0].bearing
 
 
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """How much of what both sides share a base, the claimed source and nothing given explains.
+
+    ``near``: how much of what the candidate has is in the reference and in the claimed source, if counted.
+    """
+
+    finding: Finding
+    shared: int | None
+    base: str
+    claimed: str
+    beyond: str
+    near: tuple[str, str] | None
+
+
+def explained(report: Report, lang: str) -> list[Explained]:
+    """A row for every finding that counted what bases and claimed sources explain."""
+    rows = []
+    for finding in report.findings:
+        found = {measure.name: measure for measure in finding.measures}
+        told = {name: number(m.value, lang) for name, m in found.items()}
+        if {"explain.beyond", "explain.base", "explain.claimed"} <= found.keys():
+            near = ("explain.nearer_reference", "explain.nearer_claimed")
+            rows.append(
+                Explained(
+                    finding,
+                    found["explain.beyond"].n,
+                    told["explain.base"],
+                    told["explain.claimed"],
+                    told["explain.beyond"],
+                    (told[near[0]], told[near[1]]) if near[0] in told and near[1] in told else None,
+                )
+            )
+    return rows
+
+
 def channels(report: Report, lang: str) -> list[Channel]:
     """Channels in the order in which the report first names them."""
     grouped: dict[str, list[Finding]] = {}
