@@ -102,6 +102,30 @@ def test_layers_numbered_from_one() -> None:
     assert ("*.layers.{n}.*", "*.layers.{n+1}.*", 36) in rules(found)
 
 
+def test_numbers_without_overlap_answer_by_rank() -> None:
+    found = renaming(tensors([f"h.{n}.w" for n in (0, 1, 2)]), tensors([f"h.{n}.w" for n in (7, 9)]))
+    assert found.pairs == (("h.0.w", "h.7.w"), ("h.1.w", "h.9.w"))
+    assert found.unmatched_reference == ("h.2.w",)
+
+
+def test_the_largest_common_subtree_wins() -> None:
+    block = ["one.w", "two.w", "three.w"]
+    reference = [f"big.{n}" for n in [*(f"inner.{b}" for b in block), "four.w"]] + [
+        f"small.{b}" for b in block
+    ]
+    candidate = [f"klein.{b}" for b in block] + [
+        f"gross.{n}" for n in [*(f"inner.{b}" for b in block), "four.w"]
+    ]
+    found = dict(renaming(tensors(reference), tensors(candidate)).pairs)
+    assert found == {n: n.replace("big", "gross").replace("small", "klein") for n in reference}
+
+
+def test_two_numbers_after_a_stem_are_parts_of_a_name() -> None:
+    reference = {"a.fc1.w": (4, 2), "a.fc2.w": (2, 4)}
+    found = renaming(tensors(reference), tensors({"a.up.w": (4, 2), "a.down.w": (2, 4)}))
+    assert dict(found.pairs) == {"a.fc1.w": "a.up.w", "a.fc2.w": "a.down.w"}
+
+
 def test_a_dropped_layer_and_an_extra_tower_are_left_over() -> None:
     candidate = language() + tower("vison", 2) + resampler("projection") + ["audio.conv.weight"]
     found = renaming(tensors(REFERENCE), tensors(candidate))

@@ -11,7 +11,7 @@ from apograph.evidence.config import leftovers, shared_names, values
 from apograph.evidence.registry import Case
 from apograph.findings import Bearing, Finding
 from apograph.report.words import text
-from tests.evidence.fakes import FakeRelease, Step, tokenizer
+from tests.evidence.fakes import FakeRelease, Step, missing, tokenizer
 
 
 def examine(
@@ -110,6 +110,9 @@ def test_a_path_is_no_left_over_when_somebody_else_explains_it() -> None:
     assert "config.leftover:candidate" not in examine(reference, candidate_with(AUTO), claimed=(base,))
     open_use = {"auto_map": {"AutoModel": "owner/ref--modeling_ref.FastWrapper"}}
     assert "config.leftover:candidate" not in examine(reference, candidate_with(open_use))
+    absent = candidate_with(AUTO)
+    absent._absent = [missing("modeling_ref.py", "12" * 20)]
+    assert "config.leftover:candidate" not in examine(reference, absent)  # what it holds is not known
     gone = FakeRelease({"config.json": A, "modeling_ref.py": "class FastWrapperX: pass"})
     assert "config.leftover:candidate" not in examine(gone, candidate_with(AUTO))
 

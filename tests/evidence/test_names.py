@@ -48,6 +48,11 @@ def test_the_map_with_its_rules_and_what_a_base_has() -> None:
     assert len(kept.pairs) == 8
 
 
+def test_a_base_may_have_the_tensor_under_the_candidates_name() -> None:
+    found = examine(Case(index("vpm.w", "llm.x"), index("vison.w", "llm.x"), (index("vison.w"),)))
+    assert {m.name: m.value for m in found.measures}["names.in_base"] == 1
+
+
 def test_other_sizes_another_order_and_left_overs_are_said() -> None:
     reference = index(*REFERENCE, size=64)
     assert (

@@ -22,7 +22,8 @@ EXAMPLES = 3
 @dataclass(frozen=True, slots=True)
 class Rule:
     """``pattern_from`` is rewritten to ``pattern_to`` in the names of ``count`` tensors. ``*`` stands for
-    any segments, ``{n}`` for a number. ``pairs`` are places in ``Renaming.pairs``; how as in ``name_match.Pair``."""
+    any segments, ``{n}`` for a number. ``pairs`` are places in ``Renaming.pairs``;
+    how as in ``name_match.Pair``."""
 
     pattern_from: str
     pattern_to: str

@@ -7,6 +7,7 @@ MODULES: tuple[str, ...] = (
     "config",
     "names",
     "tokenizer",
+    "tokenizer_traces",
     "code",
     "history",
     "mentions",
