@@ -113,7 +113,8 @@ class Mention:
 
 
 def texts_of(release: Release) -> Iterator[tuple[Version, str]]:
-    """Every text the release ever held, each content once, with the first state that had it."""
+    """Every text the release ever held, each content once, with the first state that had it; of a release
+    opened at an older revision because of a date, those until then."""
     for number, version in enumerate(_states(release)):
         if number >= MAX_TEXTS:
             return
@@ -129,7 +130,10 @@ def too_many_texts(release: Release) -> bool:
 
 def _states(release: Release) -> Iterator[Version]:
     if release.history is not None:
-        versions: Iterable[Version] = sorted(release.history.versions, key=lambda v: (v.since, v.path))
+        # A base opened at an older revision is what it was then: its later texts explain nothing.
+        newest = release.revision_time if release.later is not None else None
+        held = (v for v in release.history.versions if newest is None or v.since <= newest)
+        versions: Iterable[Version] = sorted(held, key=lambda v: (v.since, v.path))
     else:
         versions = [Version(f.path, f.git_oid, "", 0, None) for f in release.files if f.git_oid is not None]
     seen: set[str] = set()

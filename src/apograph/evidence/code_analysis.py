@@ -12,6 +12,7 @@ from apograph.align.code_pair import NameMap, name_map
 from apograph.align.code_trees import CodeTree, total_bits
 from apograph.evidence.code_sources import Library, Sources, library
 from apograph.evidence.registry import Case
+from apograph.findings import Side
 from apograph.release.types import Release
 
 CLEAR_BITS = 60.0
@@ -166,6 +167,19 @@ def mean_consistency(matches: Sequence[UnitMatch]) -> float:
 def is_unit(tree: CodeTree) -> bool:
     """Functions and methods; what stands around them is matched but not counted."""
     return tree.unit.kind in ("function", "method")
+
+
+def explained_share(case: Case, side: Side, path: str) -> float:
+    """The largest share of one file's code, in bits, that a single base or claimed source has too."""
+    found = analysis(case)
+    sources = found.candidate if side == "candidate" else found.reference
+    units = [u for u in sources.units if u.path == path]
+    total = total_bits(units)
+    shares = [
+        sum(bits(u, (o.candidate if side == "candidate" else o.reference).get(u)) for u in units)
+        for o in found.others
+    ]
+    return max(shares, default=0.0) / total if total else 0.0
 
 
 def analysis(case: Case) -> Analysis:

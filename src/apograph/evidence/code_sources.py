@@ -77,7 +77,7 @@ class Library:
                 Unexamined("code", Message("code.left_out", {"n": left}), side, fault=words is None, code=5)
             )
         for path, data in chosen:
-            module = self._module(path, data)
+            module = self.module(path, data)
             if isinstance(module, Refusal):
                 reason = Unexamined("code", module.message, side, path, fault=True, code=module.code)
                 unread.append(reason)
@@ -89,7 +89,8 @@ class Library:
                 unread.append(Unexamined("code", Message("code.gaps", {"n": lines}), side, path, fault=True))
         return Sources(release, tuple(modules), texts, tuple(unread))
 
-    def _module(self, path: str, data: bytes) -> Module | Refusal:
+    def module(self, path: str, data: bytes) -> Module | Refusal:
+        """One source, parsed once however often it is asked for; the refusal where it cannot be."""
         key = hashlib.sha256(data).digest()
         if key not in self._modules:
             try:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from apograph.align.dating import Fingerprint, Nearest, nearest
+from apograph.evidence.code_analysis import explained_share
+from apograph.evidence.code_sources import library
 from apograph.evidence.dates import day
 from apograph.evidence.registry import Case, Part, examiner
-from apograph.evidence.shelf import Shelf
+from apograph.evidence.shelf import Shelf, kind_of
 from apograph.findings import (
     Bearing,
     Exhibit,
@@ -100,14 +102,19 @@ def dating(case: Case) -> Iterator[Finding | Unexamined]:
         ("candidate", case.candidate, case.reference),
         ("reference", case.reference, case.candidate),
     )
-    others = [Shelf(release, _current(release)) for release in (*case.bases, *case.claimed)]
+    sources = library(case)
+    others = [Shelf(release, _current(release), sources) for release in (*case.bases, *case.claimed)]
     for side, release, other in sides:
         if other.history is None:
             params = {"side": "reference" if side == "candidate" else "candidate"}
             yield Unexamined("history", Message("history.no_history", params), params["side"])
             continue
-        theirs = Shelf(other, other.history.versions)
-        found = list(_nearest(Shelf(release, _current(release)), theirs, others))
+        theirs = Shelf(other, other.history.versions, sources)
+        found = [
+            (path, hit)
+            for path, hit in _nearest(Shelf(release, _current(release), sources), theirs, others)
+            if kind_of(path) != "python" or explained_share(case, side, path) < hit.similarity
+        ]
         if theirs.left_out:
             reason = Message("history.states_left_out", {"n": theirs.left_out})
             yield Unexamined("history", reason, fault=True, code=5)
@@ -119,7 +126,7 @@ def _nearest(own: Shelf, theirs: Shelf, others: list[Shelf]) -> Iterator[tuple[s
     """Each file with its nearest state, unless a base or the claimed source has one as near."""
     for file in own.versions:
         mark = own.fingerprint(file.path, file.git_oid)
-        hit = nearest(file.git_oid, mark, theirs.versions, theirs.of_kind(file.path), CLOSE)
+        hit = nearest(file.git_oid, mark, theirs.versions, theirs.near(file.path, mark), CLOSE)
         if hit is not None and not _explained(file.path, file.git_oid, mark, hit.similarity, others):
             yield file.path, hit
 
@@ -135,9 +142,14 @@ def _current(release: Release) -> list[Version]:
 def _explained(
     path: str, git_oid: str, mark: Fingerprint | None, similarity: float, others: list[Shelf]
 ) -> bool:
-    """Whether a base or the claimed source holds something as near: then the nearness says nothing."""
+    """Whether a base or the claimed source holds something as near: then the nearness says nothing.
+
+    For Python the examiner of code has answered that already (``explained_share``).
+    """
+    python = kind_of(path) == "python"
     return any(
-        nearest(git_oid, mark, shelf.versions, shelf.of_kind(path), floor=similarity) is not None
+        nearest(git_oid, mark, shelf.versions, {} if python else shelf.near(path, mark), similarity)
+        is not None
         for shelf in others
     )
 
