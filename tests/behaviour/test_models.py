@@ -1,4 +1,5 @@
-"""Indices of answer copying, item response, panel, noise, samples: by hand where small, else by simulation."""
+"""Indices of answer copying, item response, panel, noise, samples: by hand where small, else by
+simulation."""
 
 import math
 from dataclasses import replace

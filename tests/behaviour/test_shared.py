@@ -66,17 +66,18 @@ def test_match_chances_by_hand(view: View) -> None:
 
 
 def test_the_upper_limit_by_hand(view: View) -> None:
-    # Rates 2/3, 2/3, 2/3: equal, so the spread is that of the counts alone, √(0.25/3.5); t with 2 degrees of
-    # freedom at 1 - 0.05 is 2.919986.
+    # Three models leave one degree of freedom: t at 0.95 is 6.313752, and the limit passes 1.
     angle = math.asin(math.sqrt(2.375 / 3.75))
-    reach = 2.919986 * math.sqrt(0.25 / 3.5) * math.sqrt(4 / 3)
-    assert angle + reach > math.pi / 2
+    assert angle + 6.313752 * math.sqrt(0.25 / 3.5 / 3) > math.pi / 2
     assert upper_rate(view, [2, 3, 4], 0.05) is None
     assert upper_rate(view, [2, 3], 0.05) is None
-    many = View(("r",) * 12, np.ones((12, 100), bool), np.zeros((12, 100), bool), 0)
-    angle = math.asin(math.sqrt(0.375 / 100.75))
-    reach = 1.795885 * math.sqrt(0.25 / 100.5) * math.sqrt(13 / 12)
-    assert upper_rate(many, range(12), 0.05) == pytest.approx(math.sin(angle + reach) ** 2, rel=1e-6)
+    # Twelve models with no match in 100: equal, so only the counts' own variance; t(10) at 0.95 is 1.812461.
+    none = View(("r",) * 12, np.ones((12, 100), bool), np.zeros((12, 100), bool), 0)
+    limit = math.asin(math.sqrt(0.375 / 100.75)) + 1.812461 * math.sqrt(0.25 / 100.5 / 12)
+    assert upper_rate(none, range(12), 0.05) == pytest.approx(math.sin(limit) ** 2, rel=1e-6)
+    # Half of them match always: the spread between models is far beyond that of the counts.
+    half = View(none.names, none.tried, np.repeat([[True], [False]] * 6, 100, axis=1), 0)
+    assert upper_rate(half, range(12), 0.05) is None
 
 
 def test_the_worst_case_holds_only_where_the_binomial_is_the_worst() -> None:
@@ -106,7 +107,8 @@ def test_rank_is_one_over_all_for_a_clear_first() -> None:
 
 def test_unrelated_models_are_not_rejected_and_copies_are() -> None:
     """80 unrelated pairs on items of uneven difficulty and uneven wrong answers: at 0.01 the plug-in test
-    rejects at most 4 (a binomial 99.9 % limit), at 1e-4 none; a copy of 60 % of the answers is always found."""
+    rejects at most 4 (a binomial 99.9 % limit), at 1e-4 none; a copy of 60 % of the answers is always
+    found."""
     rng = np.random.default_rng(11)
     plain, copies, gammas = [], [], []
     panel = range(2, 14)

@@ -182,7 +182,7 @@ def _identical(answers: Answers, view: View, panel: tuple[int, ...]) -> Iterator
 
 
 def _told(other: tuple[float, float] | None) -> list[float | None]:
-    return [None, None] if other is None else [round(other[0], 1), round(other[1], 2)]
+    return [None, None] if other is None else [round(other[0], 1), float(f"{other[1]:.2g}")]
 
 
 def _limits(answers: Answers, found: Shared, most: float, panel: int) -> tuple[Message, ...]:
@@ -192,7 +192,7 @@ def _limits(answers: Answers, found: Shared, most: float, panel: int) -> tuple[M
         limits.append(words("limit.no_key"))
     if not answers.panel.strong:
         limits.append(words("limit.weak_panel"))
-    if found.upper is None:
+    if found.upper is None or (found.log10_plug <= LEVEL and found.log10_upper is None):
         limits.append(words("limit.no_upper", panel=panel))
     if found.log10_plug <= LEVEL and found.gamma < LEAST_GAMMA:
         limits.append(words("limit.gamma", gamma=found.gamma, least=LEAST_GAMMA))
@@ -266,7 +266,7 @@ def _table(answers: Answers, view: View, panel: tuple[int, ...]) -> Exhibit:
         key = int(sheet.keys[row])
         rows.append(
             [
-                short(sheet.items[row].removeprefix("i:").removeprefix("h:"), 40),
+                short(sheet.name(row), 40),
                 short(sheet.texts[key]) if key >= 0 and sheet is answers.sheet else None,
                 short(sheet.texts[int(sheet.columns[r].codes[row])]),
                 short(sheet.texts[int(sheet.columns[c].codes[row])]),

@@ -51,7 +51,7 @@ def _noise(answers: Answers) -> Finding:
         ),
         strength=strength("exact", math.log10(test.p), words("null.noise")),
         measures=(
-            measure("sigma", test.sigma),
+            *(() if test.sigma is None else (measure("sigma", test.sigma),)),
             measure("noise_p", test.p, test.seeds),
             measure("star_candidate", rays.candidate),
             measure("star_noised", rays.noised),

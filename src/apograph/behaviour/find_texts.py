@@ -67,7 +67,7 @@ def _near(answers: Answers) -> Iterator[Finding]:
         else strength("descriptive", None, words("null.exchangeable")),
         measures=(
             measure(f"near_{key}", own, n),
-            measure("character_identical", identical, n),
+            measure("character_identical", identical),
             measure("near_panel", panel[-1] if panel else None, len(panel)),
         ),
         limits=(words("limit.exchangeable"),) if panel else (words("limit.no_panel"),),
@@ -100,7 +100,7 @@ def _structure(answers: Answers) -> Iterator[Finding]:
     panel = usable(view, answers.panel.kept)
     rows: list[list[Any]] = [
         [
-            short(item.removeprefix("i:").removeprefix("h:"), 40),
+            short(item, 40),
             short(element),
             int(view.hit[list(panel), n].sum()),
         ]

@@ -42,7 +42,7 @@ def copying_indices(sheet: Sheet, reference: int, candidate: int, panel: Sequenc
     found: dict[str, float] = {}
     peers = matches[np.isclose(wrong, own)]
     if len(peers):
-        found["K"] = binomial_tail(errors, float(peers.mean()) / errors, m)
+        found["K"] = binomial_tail(errors, max(float(peers.mean()), 0.5) / errors, m)
     for name, degree in (("K1", 1), ("K2", 2)):
         if len(np.unique(wrong)) > degree + 1:
             fitted = float(np.polyval(np.polyfit(wrong, matches / errors, degree), own))

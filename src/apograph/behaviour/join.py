@@ -35,15 +35,17 @@ class _Table:
     keys: array[int] = field(default_factory=lambda: array("i"))
     options: array[int] = field(default_factory=lambda: array("h"))
     prompts: list[str | None] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     forms: dict[str, int] = field(default_factory=dict)
 
-    def row(self, identity: str) -> int:
+    def row(self, identity: str, name: str) -> int:
         found = self.rows.get(identity)
         if found is None:
             found = self.rows[identity] = len(self.keys)
             self.keys.append(MISSING)
             self.options.append(0)
             self.prompts.append(None)
+            self.names.append(name)
         return found
 
     def code(self, text: str, path: str) -> int:
@@ -101,6 +103,7 @@ def join(paths: Sequence[Path], key: Path | None = None, kind: Kind | None = Non
         np.frombuffer(table.keys, dtype=np.int32),
         np.frombuffer(table.options, dtype=np.int16),
         tuple(table.codes),
+        tuple(table.names),
     )
 
 
@@ -124,7 +127,7 @@ def _read(path: Path, table: _Table) -> Column:
     repeats: dict[int, list[int]] = {}
     model, sigma = "", None
     for record in chain(head, records):
-        row = table.row(record.identity)
+        row = table.row(record.identity, record.item)
         while row >= len(codes):
             codes.append(MISSING)
         code = _code(record, table, file)

@@ -54,23 +54,25 @@ def match_chances(view: View, j: int, panel: Sequence[int]) -> NDArray[Any]:
 def upper_rate(view: View, panel: Sequence[int], beta: float = BETA) -> float | None:
     """q_U: the mean match rate that a further unrelated model exceeds with probability at most ``beta``.
 
-    A prediction limit of Student's t over the panel's *models*, each with its own rate among the units it
-    errs on, on the scale asin √rate, where the spread does not depend on the rate (Freeman & Tukey 1950 use
-    the same scale). The spread is never taken below that of the counts alone, so a panel that agrees by luck
-    does not shrink p. None when fewer than three models err, or when the limit reaches 1.
+    The prediction limit of a random-effects model over the panel's *models* (Higgins, Thompson & Spiegelhalter
+    2009, J. R. Stat. Soc. A 172, 137), each with its own rate on the errors that it shares with the reference,
+    on the scale y = asin √((m + ⅜)/(s + ¾)), on which a count's own variance is 1/4s:
+    ȳ + t(K - 2)·√(τ² + v/K), v the larger of the observed and the counts' own variance, τ² their difference.
+    So a panel that agrees by luck does not shrink p, and a small or uneven one widens the limit. None when
+    fewer than three models err, or when the limit reaches 1.
     """
     from scipy.special import stdtrit
 
-    counts = [view.counts(j) for j in panel]
-    used = [(s, m) for s, m in counts if s > 0]
-    if len(used) < 3:
+    used = [(s, m) for s, m in map(view.counts, panel) if s > 0]
+    models = len(used)
+    if models < 3:
         return None
-    s = np.array([u[0] for u in used], dtype=float)
-    m = np.array([u[1] for u in used], dtype=float)
+    s, m = np.array(used, dtype=float).T
     angle = np.arcsin(np.sqrt((m + 0.375) / (s + 0.75)))
-    spread = max(float(angle.std(ddof=1)), math.sqrt(float(np.mean(0.25 / (s + 0.5)))))
-    reach = -float(stdtrit(len(used) - 1, beta)) * spread * math.sqrt(1 + 1 / len(used))
-    limit = float(angle.mean()) + reach
+    own = float(np.mean(0.25 / (s + 0.5)))
+    seen = float(angle.var(ddof=1))
+    spread = math.sqrt(max(seen - own, 0.0) + max(seen, own) / models)
+    limit = float(angle.mean()) - float(stdtrit(models - 2, beta)) * spread
     return math.sin(limit) ** 2 if limit < math.pi / 2 else None
 
 

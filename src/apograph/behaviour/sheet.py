@@ -34,7 +34,8 @@ class Column:
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """``columns`` × items. ``keys`` (n,) int32: the right answer's code or MISSING. ``options`` (n,) int16:
-    choices offered, 0 when open. ``texts``: every distinct answer in its comparable form."""
+    choices offered, 0 when open. ``texts``: every distinct answer in its comparable form. ``items`` are
+    identities, ``names`` what the files call the items (for the eye only)."""
 
     kind: Kind
     items: tuple[str, ...]
@@ -42,6 +43,7 @@ class Sheet:
     keys: NDArray[Any]
     options: NDArray[Any]
     texts: tuple[str, ...]
+    names: tuple[str, ...] = ()
 
     @property
     def keyed(self) -> bool:
@@ -86,6 +88,11 @@ class Sheet:
             ]
             values[both] = np.asarray(judged, dtype=float)[back]
         return values
+
+    def name(self, row: int) -> str:
+        """What item ``row`` is called, else the start of its identity."""
+        named = self.names[row] if row < len(self.names) else ""
+        return named or self.items[row][2:14]
 
     def count(self, j: int, code: int) -> int:
         """How many answers of model ``j`` are MISSING, EMPTY, REFUSED or FAILED."""

@@ -53,7 +53,7 @@ def structure_view(sheet: Sheet, reference: int) -> tuple[View, list[tuple[str, 
     for row in np.flatnonzero(codes >= 0).tolist():
         prompted = elements(sheet.texts[int(sheet.keys[row])]) if sheet.keys[row] >= 0 else frozenset()
         for element in sorted(elements(sheet.texts[int(codes[row])]) - prompted):
-            units.append((sheet.items[row], element))
+            units.append((sheet.name(row), element))
             rows.append(row)
     tried = np.zeros((len(sheet.columns), len(units)), bool)
     hit = np.zeros_like(tried)

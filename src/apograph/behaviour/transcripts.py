@@ -90,6 +90,7 @@ def explode(sheet: Sheet, panel: Sequence[int]) -> tuple[Sheet, int]:
 
     Raises Refusal 5 beyond twenty million positions.
     """
+    items: list[str] = []
     names: list[str] = []
     table: dict[str, int] = {"=": 0}
     found: list[list[NDArray[Any]]] = [[] for _ in sheet.columns]
@@ -99,9 +100,10 @@ def explode(sheet: Sheet, panel: Sequence[int]) -> tuple[Sheet, int]:
         if key is None:
             left_out += 1
             continue
-        if len(names) + len(key) + 1 > MAX_POSITIONS:
+        if len(items) + len(key) + 1 > MAX_POSITIONS:
             raise refuse("answers.positions", code=5, limit=MAX_POSITIONS)
-        names += [f"{item}@{position}" for position in range(len(key) + 1)]
+        items += [f"{item}@{position}" for position in range(len(key) + 1)]
+        names += [f"{sheet.name(row)}, token {position + 1}" for position in range(len(key) + 1)]
         for j, column in enumerate(sheet.columns):
             code = int(column.codes[row])
             marks = np.full(len(key) + 1, min(code, 0), dtype=np.int32)
@@ -109,7 +111,7 @@ def explode(sheet: Sheet, panel: Sequence[int]) -> tuple[Sheet, int]:
                 for run in runs(key, tokens(sheet.texts[code])):
                     marks[run.start] = table.setdefault(f"{run.span}|{run.text}", len(table))
             found[j].append(marks)
-    n = len(names)
+    n = len(items)
     columns = tuple(
         Column(
             c.name, c.path, c.sha256, np.concatenate(found[j]) if n else np.empty(0, np.int32), rows=c.rows
@@ -117,7 +119,7 @@ def explode(sheet: Sheet, panel: Sequence[int]) -> tuple[Sheet, int]:
         for j, c in enumerate(sheet.columns)
     )
     keys, options = np.zeros(n, np.int32), np.zeros(n, np.int16)
-    return Sheet("text", tuple(names), columns, keys, options, tuple(table)), left_out
+    return Sheet("text", tuple(items), columns, keys, options, tuple(table), tuple(names)), left_out
 
 
 def _key(sheet: Sheet, row: int, panel: Sequence[int]) -> tuple[str, ...] | None:

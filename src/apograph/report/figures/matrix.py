@@ -12,7 +12,7 @@ from apograph.report.figures.cells import cell, first, more
 from apograph.report.markup import element, join
 
 _MOST = 60
-_SHOWN = 12
+_SHOWN = 9
 
 
 def page(data: Mapping[str, Any], lang: str) -> Markup:
@@ -39,14 +39,14 @@ def page(data: Mapping[str, Any], lang: str) -> Markup:
 
 
 def plain(data: Mapping[str, Any], lang: str) -> list[str]:
-    """One line per model (12 of them), its values in columns."""
+    """One line per model (9 of them), its values in columns."""
     labels, values, left = _square(data, _SHOWN)
-    names = [f"{n + 1} {cell(label, lang, 24)}" for n, label in enumerate(labels)]
+    names = [f"{n + 1} {cell(label, lang, 14)}" for n, label in enumerate(labels)]
     breadth = max((len(name) for name in names), default=0)
-    lines = [" " * breadth + "".join(f"{n + 1:>6}" for n in range(len(labels)))]
+    lines = [" " * breadth + "".join(f"{n + 1:>5}" for n in range(len(labels)))]
     for n, name in enumerate(names):
         told = ("·" if n == m else "–" if v is None else f"{v:.2f}" for m, v in enumerate(values[n]))
-        lines.append(name.ljust(breadth) + "".join(f"{value:>6}" for value in told))
+        lines.append(name.ljust(breadth) + "".join(f"{value:>5}" for value in told))
     return [*lines, more(left, lang)] if left else lines
 
 
