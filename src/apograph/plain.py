@@ -7,7 +7,7 @@ Text may hold lone surrogates (names of files are bytes); ``json.dumps`` with ``
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from functools import cache
@@ -45,64 +45,125 @@ def dump(value: object) -> Json:
 
 def load(kind: type[T], value: Json) -> T:
     """The value of type ``kind`` that ``dump`` made. Raises ValueError when it does not fit."""
-    return cast(T, _load(kind, value, kind.__name__))
+    try:
+        return cast(T, _reader(cast(Any, kind))(value))
+    except _Misfit as misfit:
+        raise ValueError(f"{kind.__name__}{misfit.where}: a value of the wrong type") from None
 
 
-def _load(kind: Any, value: Any, where: str) -> Any:
-    if kind in _ANYTHING:
-        return value
-    origin = get_origin(kind)
-    if origin in (Union, types.UnionType):
-        return _load_union(get_args(kind), value, where)
-    if origin is Literal:
-        return _checked(value, value in get_args(kind), where)
-    if origin is tuple:
-        return _load_tuple(get_args(kind), _checked(value, isinstance(value, list), where), where)
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        item = get_args(kind)[1]
-        _checked(value, isinstance(value, dict), where)
-        return {key: _load(item, entry, f"{where}.{key}") for key, entry in value.items()}
-    if is_dataclass(kind):
-        return _load_dataclass(cast(type, kind), value, where)
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return _checked(kind, value in {member.value for member in kind}, where)(value)
-    if kind is float and type(value) is int:
-        return value  # JSON does not tell 1 from 1.0; keeping the int keeps the bytes of a saved report
-    return _checked(value, type(value) is kind, where)
+class _Misfit(Exception):  # noqa: N818 - handled here
+    """A value that does not fit; ``where`` is built on the way out."""
+
+    where = ""
 
 
-def _load_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
-    if value is None:
-        return _checked(None, type(None) in kinds, where)
-    for kind in kinds:
-        try:
-            return _load(kind, value, where)
-        except ValueError:
-            continue
-    raise ValueError(f"{where}: a value of the wrong type")
-
-
-def _load_tuple(kinds: tuple[Any, ...], value: list[Any], where: str) -> tuple[Any, ...]:
-    if len(kinds) == 2 and kinds[1] is ...:
-        return tuple(_load(kinds[0], entry, f"{where}[{n}]") for n, entry in enumerate(value))
-    _checked(value, len(value) == len(kinds), where)
-    return tuple(
-        _load(kind, entry, f"{where}[{n}]") for n, (kind, entry) in enumerate(zip(kinds, value, strict=True))
-    )
+_Reader = Callable[[Any], Any]
+_SCALARS: dict[Any, tuple[type, ...]] = {
+    bool: (bool,),
+    int: (int,),
+    str: (str,),
+    float: (float, int),  # JSON does not tell 1 from 1.0; keeping the int keeps the bytes of a saved report
+    type(None): (type(None),),
+}
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
+def _reader(kind: Any) -> _Reader:
+    """What reads values of one type, built once: a history holds hundreds of thousands of them."""
+    if kind in _ANYTHING:
+        return lambda value: value
+    if kind in _SCALARS:
+        allowed = _SCALARS[kind]
+        return lambda value: _fitting(value, type(value) in allowed)
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _union_reader(inner)
+    if origin is Literal:
+        return lambda value: _fitting(value, not isinstance(value, list | dict) and value in inner)
+    if origin is tuple:
+        return _tuple_reader(inner)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return _mapping_reader(_reader(inner[1]))
+    if is_dataclass(kind):
+        return _dataclass_reader(cast(type, kind))
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _enum_reader(kind)
+    return lambda value: _fitting(value, type(value) is kind)
 
 
-def _load_dataclass(kind: type, value: Any, where: str) -> Any:
-    hints = _hints(kind)
-    _checked(value, isinstance(value, dict) and value.keys() == hints.keys(), where)
-    return kind(**{name: _load(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
-
-
-def _checked(value: T, fits: bool, where: str) -> T:
+def _fitting(value: T, fits: bool) -> T:
     if not fits:
-        raise ValueError(f"{where}: a value of the wrong type")
+        raise _Misfit
     return value
+
+
+def _within(step: str, read: _Reader, value: Any) -> Any:
+    try:
+        return read(value)
+    except _Misfit as misfit:
+        misfit.where = step + misfit.where
+        raise
+
+
+def _enum_reader(kind: type[Enum]) -> _Reader:
+    members = {member.value: member for member in kind}
+    return lambda value: members[_fitting(value, not isinstance(value, list | dict) and value in members)]
+
+
+def _union_reader(kinds: tuple[Any, ...]) -> _Reader:
+    plain = {allowed for kind in kinds for allowed in _SCALARS.get(kind, ())}
+    others = [_reader(kind) for kind in kinds if kind not in _SCALARS]
+
+    def read(value: Any) -> Any:
+        for other in others:
+            try:
+                return other(value)
+            except _Misfit:
+                continue
+        return _fitting(value, type(value) in plain)
+
+    return read if others else lambda value: _fitting(value, type(value) in plain)
+
+
+def _tuple_reader(kinds: tuple[Any, ...]) -> _Reader:
+    readers = [_reader(kind) for kind in kinds if kind is not ...]
+
+    def read(value: Any) -> tuple[Any, ...]:
+        entries = _fitting(value, isinstance(value, list))
+        if kinds[1:] == (...,):
+            return tuple(_within(f"[{n}]", readers[0], entry) for n, entry in enumerate(entries))
+        _fitting(value, len(entries) == len(readers))
+        pairs = zip(readers, entries, strict=True)
+        return tuple(_within(f"[{n}]", reader, entry) for n, (reader, entry) in enumerate(pairs))
+
+    return read
+
+
+def _mapping_reader(item: _Reader) -> _Reader:
+    def read(value: Any) -> dict[str, Any]:
+        entries = _fitting(value, isinstance(value, dict))
+        return {key: _within(f".{key}", item, entry) for key, entry in entries.items()}
+
+    return read
+
+
+def _dataclass_reader(kind: type) -> _Reader:
+    # Read on first use, not now: a type may refer to itself.
+    readers: dict[str, _Reader] = {}
+
+    def read(value: Any) -> Any:
+        if not readers:
+            readers.update({name: _reader(hint) for name, hint in get_type_hints(kind).items()})
+        _fitting(value, isinstance(value, dict) and value.keys() == readers.keys())
+        at = ""
+        try:
+            made = {}
+            for name, reader in readers.items():
+                at = name
+                made[name] = reader(value[name])
+            return kind(**made)
+        except _Misfit as misfit:
+            misfit.where = f".{at}{misfit.where}"
+            raise
+
+    return read

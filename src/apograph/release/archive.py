@@ -18,7 +18,7 @@ from apograph.findings import Json, Message, Refusal, Unexamined
 from apograph.release.container import Container
 from apograph.release.history import newest_not_after
 from apograph.release.json_text import parse_json
-from apograph.release.source import Listing, Past, digest_of
+from apograph.release.source import Listing, Past
 from apograph.release.types import Commit, Content, File, History
 
 
@@ -88,7 +88,7 @@ class ArchiveSource:
         self._original = {file.path: file for file in listed}
         files = tuple(self._as_held(file) for file in listed)
         self._files = {file.path: file for file in files}
-        self._listing = Listing(files, kept.faults if self._main else (), digest_of(listed))
+        self._listing = Listing(files, kept.faults if self._main else (), tuple(listed))
 
     def listing(self) -> Listing:
         return self._listing

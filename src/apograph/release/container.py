@@ -31,6 +31,8 @@ MAX_MEMBER = 64 << 20
 MAX_TOGETHER = 4 << 30
 """Inflated bytes of all members but weights, which are stored and read in parts."""
 WEIGHTS = "weights/"
+_END = 22
+"""Bytes of the end record when it carries no comment: it closes the file."""
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -90,9 +92,12 @@ class Writer:
 
     def abandon(self) -> None:
         """Remove what was written, if it was not finished."""
+        if self._file.closed:
+            return
+        with suppress(OSError, ValueError):
+            self._zip.close()
         self._file.close()
-        with suppress(FileNotFoundError):
-            os.unlink(self._temporary)
+        os.unlink(self._temporary)
 
     def _write(self, name: str, parts: Iterable[bytes], how: int) -> None:
         info = zipfile.ZipInfo(name, _DATE)
@@ -127,7 +132,7 @@ class Container:
         try:
             with zipfile.ZipFile(self._file) as archive:
                 listed = archive.infolist()
-                directory, comment = archive.start_dir, archive.comment
+                directory = archive.start_dir
         except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, struct.error):
             raise Refusal(2, Message("release.archive.zip"), path) from None
         if len(listed) > MAX_MEMBERS:
@@ -136,8 +141,6 @@ class Container:
             raise Refusal(3, Message("release.nothing"), path)
         self._file = open(path, "rb")  # noqa: SIM115 - ZipFile closed the first
         self._places = self._check_layout(listed, directory)
-        if comment:
-            raise self._tampered(MANIFEST)
         manifest = parse_json(self._inflate(MANIFEST, MAX_MEMBER), MANIFEST)
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise Refusal(3, Message("release.nothing"), path)
@@ -165,26 +168,29 @@ class Container:
         return io.BufferedReader(_Window(self._path, place.header_offset, place.file_size)), place.file_size
 
     def _check_layout(self, listed: list[zipfile.ZipInfo], directory: int) -> dict[str, zipfile.ZipInfo]:
-        """Members back to back from the first byte to the directory, each under one name; ``header_offset``
-        then points at the data."""
+        """Members back to back from the first byte to the directory, each under one name, and nothing after;
+        ``header_offset`` then points at the data."""
         places: dict[str, zipfile.ZipInfo] = {}
         position = 0
         for info in sorted(listed, key=lambda info: info.header_offset):
-            self._file.seek(info.header_offset)
+            if info.header_offset != position:
+                raise self._tampered(info.filename)
+            self._file.seek(position)
             local = self._file.read(30)
             if len(local) != 30 or not local.startswith(b"PK\x03\x04"):
                 raise self._tampered(info.filename)
             name, extra = struct.unpack("<HH", local[26:30])
             same = self._file.read(name) == info.orig_filename.encode("ascii", "replace")
             simple = info.flag_bits == 0 and info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-            if not same or not simple or info.header_offset != position or info.filename in places:
+            if not same or not simple or info.filename in places:
                 raise self._tampered(info.filename)
             info.header_offset = position + 30 + name + extra
             position = info.header_offset + info.compress_size
             if position > self._size:
                 raise self._tampered(info.filename)
             places[info.filename] = info
-        if position != directory:
+        self._file.seek(-_END, os.SEEK_END)
+        if position != directory or not self._file.read(4).startswith(b"PK\x05\x06"):
             raise self._tampered(MANIFEST)
         return places
 

@@ -23,7 +23,8 @@ from apograph.release.lfs import parse_pointer
 from apograph.release.source import Listing, Past, fault, note, refused
 from apograph.release.types import Content, File
 
-MAX_FILES = 1_000_000
+MAX_FILES = 200_000
+"""Twice what the largest published repositories hold."""
 MAX_DEPTH = 100
 HASHED = 64 << 20
 """Files up to this size are hashed when the folder is opened ..."""

@@ -16,8 +16,8 @@ from apograph.release.refs import References, git_directory, read_references
 from apograph.release.source import LARGEST_READ, Listing, Past, fault, note, open_source, refused
 from apograph.release.types import Content, File
 
-MAX_FILES = 1_000_000
-MAX_ENTRIES = 4_000_000
+MAX_FILES = 200_000
+MAX_ENTRIES = 1_000_000
 MAX_DEPTH = 100
 _PREFIX = re.compile(r"[0-9a-fA-F]{4,40}")
 

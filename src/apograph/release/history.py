@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 
 from apograph.findings import Json, Message, Refusal, Unexamined
 from apograph.release.objects import Objects, RawCommit, safe_name
@@ -24,9 +25,10 @@ from apograph.release.types import Change, Commit, History, Version
 _MAIL = re.compile(r"<[^<>\s@]{1,64}@[^<>\s@]{1,255}>")
 """An address as trailers write it (Signed-off-by); a bare one may be a repository (git@host:owner/name)."""
 MAX_COMMITS = 100_000
-MAX_ENTRIES = 5_000_000
+MAX_ENTRIES = 2_000_000
 """Entries of trees compared, over the whole history."""
-MAX_SECONDS = 45.0
+MAX_CHANGES = 300_000
+MAX_SECONDS = 30.0
 
 
 class _Spent(Exception):  # noqa: N818 - a state, handled here
@@ -38,7 +40,7 @@ class _Reader:
         self.objects = objects
         self.references = references
         self.until = time.monotonic() + MAX_SECONDS
-        self.entries = 0
+        self.entries = self.changed = 0
         self.faults: dict[str, Unexamined] = {}
         self.tips = {name: tip for name, oid in references.tips.items() if (tip := objects.peel(oid))}
         if references.head_id and (tip := objects.peel(references.head_id)):
@@ -77,7 +79,12 @@ class _Reader:
     def changes(self, commit: RawCommit, commits: dict[str, RawCommit]) -> tuple[Change, ...]:
         """What differs from the first parent; everything, when that is not here."""
         parent = commits.get(commit.parents[0]) if commit.parents else None
-        return tuple(sorted(self._differences(parent.tree if parent else None, commit.tree), key=_path))
+        differences = self._differences(parent.tree if parent else None, commit.tree)
+        changes = tuple(sorted(islice(differences, MAX_CHANGES - self.changed + 1), key=_path))
+        self.changed += len(changes)
+        if self.changed > MAX_CHANGES:
+            raise _Spent
+        return changes
 
     def _differences(self, before: str | None, after: str) -> Iterator[Change]:
         waiting: list[tuple[str, str | None, str | None]] = [("", before, after)]

@@ -60,8 +60,8 @@ class Objects:
         import pygit2
 
         # Packs are mapped in small windows, so that a large one fits the worker's address space.
-        pygit2.option(pygit2.GIT_OPT_SET_MWINDOW_SIZE, 16 << 20)
-        pygit2.option(pygit2.GIT_OPT_SET_MWINDOW_MAPPED_LIMIT, 256 << 20)
+        pygit2.settings.mwindow_size = 16 << 20
+        pygit2.settings.mwindow_mapped_limit = 256 << 20
         self._backends = (
             pygit2.OdbBackendPack(f"{folder}/objects"),
             pygit2.OdbBackendLoose(f"{folder}/objects", -1, False),

@@ -43,7 +43,7 @@ class Opened:
         self._origin = origin or ref
         self._faults: dict[tuple[str, str, str], Unexamined] = {}
         listing = _load(Listing, worker.call(f"{_SOURCE}:listing", spec, seconds=_PATIENCE))
-        self._files, self._digest = listing.files, listing.digest
+        self._files, self._described = listing.files, listing.described or listing.files
         self._by_path = {file.path: file for file in listing.files}
         self.record(*listing.faults)
 
@@ -72,6 +72,11 @@ class Opened:
         return tuple(self._faults.values())
 
     @property
+    def described(self) -> tuple[File, ...]:
+        """The files as the original release listed them, for an archive; else ``files``."""
+        return self._described
+
+    @property
     def spec(self) -> dict[str, Json]:
         """What names this release's source in the worker."""
         return self._spec
@@ -84,7 +89,7 @@ class Opened:
     @cached_property
     def digest(self) -> str:
         """``source.digest_of`` the files as listed when the release was opened."""
-        return self._digest or digest_of(self._files)
+        return digest_of(self._described)
 
     @cached_property
     def configs(self) -> Mapping[str, Json]:
@@ -134,7 +139,7 @@ class Opened:
     def sha256(self, path: str) -> str | None:
         """SHA-256 of a file, computed now if need be."""
         file = self._by_path.get(path)
-        if file is None or file.sha256 is not None or file.content is not Content.PRESENT:
+        if file is None or file.sha256 is not None or file.content in (Content.LFS, Content.REFUSED):
             return file.sha256 if file else None
         seconds = _PATIENCE + (file.size or 0) / _HASHING
         try:

@@ -73,14 +73,14 @@ class _Preserving:
         texts, blobs = self.blobs(past)
         heads = self.heads()
         kept_weights = self.weights(heads) if weights else {}
-        unhashed = [f for f in release.files if f.content is Content.PRESENT and f.sha256 is None]
+        unhashed = [f for f in release.described if f.content is Content.PRESENT and f.sha256 is None]
         digests = {f.path: value for f in unhashed if (value := release.sha256(f.path)) is not None}
         kept = Kept(
             release.ref,
             release.kind,
             release.revision,
             release.revision_time,
-            release.files,
+            release.described,
             listing_faults,
             digests,
             heads,

@@ -27,8 +27,8 @@ class Listing:
 
     files: tuple[File, ...]
     faults: tuple[Unexamined, ...] = ()
-    digest: str = ""
-    """The release's digest where it is not that of ``files`` (an archive holds part of the contents)."""
+    described: tuple[File, ...] = ()
+    """The same files as the original release listed them, where a preserved one holds fewer contents."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,192 @@
+"""Tensors from whatever headers and indexes a release has; what is wrong is named and the rest kept."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apograph.release import checkpoint
+from tests.release.repos import pointer
+from tests.release.test_parts import faults, write
+
+
+def safetensors(**shapes: list[int]) -> bytes:
+    """A safetensors file of zeros."""
+    header, position = {}, 0
+    for name, shape in shapes.items():
+        size = 4
+        for n in shape:
+            size *= n
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [position, position + size]}
+        position += size
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + b"\0" * position
+
+
+def index(**files: str) -> dict[str, Any]:
+    return {"metadata": {"total_size": 8}, "weight_map": files}
+
+
+def gguf(name: bytes, key: bytes = b"general.name", value: bytes = b"x") -> bytes:
+    """A GGUF file with one text and one tensor of a single float."""
+    pair = struct.pack("<Q", len(key)) + key + struct.pack("<IQ", 8, len(value)) + value
+    tensor = struct.pack("<Q", len(name)) + name + struct.pack("<IQIQ", 1, 1, 0, 0)
+    head = b"GGUF" + struct.pack("<IQQ", 3, 1, 1) + pair + tensor
+    return head + b"\0" * (-len(head) % 32) + b"\0" * 32
+
+
+def tensors(folder: Path, files: dict[str, Any]) -> tuple[Any, list[tuple[str, str, bool]]]:
+    answer: Any = checkpoint.tensors(write(folder, files))
+    return answer["value"], faults(answer)
+
+
+def names(value: Any) -> list[str]:
+    return [entry["name"] for entry in value["entries"]]
+
+
+def test_a_single_file(tmp_path: Path) -> None:
+    value, found = tensors(tmp_path, {"m/model.safetensors": safetensors(b=[2, 3], a=[])})
+    assert names(value) == ["b", "a"]
+    assert (value["source"], value["total_size"], value["path"]) == ("headers", 28, "m/model.safetensors")
+    assert value["entries"][0]["shape"] == [2, 3]
+    assert found == []
+
+
+def test_shards_in_the_order_of_their_index(tmp_path: Path) -> None:
+    value, found = tensors(
+        tmp_path,
+        {
+            "model.safetensors.index.json": index(c="2.safetensors", a="1.safetensors"),
+            "1.safetensors": safetensors(a=[1]),
+            "2.safetensors": safetensors(c=[1]),
+        },
+    )
+    assert (names(value), value["source"], found) == (["c", "a"], "headers", [])
+
+
+def test_an_index_alone(tmp_path: Path) -> None:
+    value, found = tensors(
+        tmp_path, {"d/model.safetensors.index.json": index(a="1.safetensors", b="2.safetensors")}
+    )
+    assert (names(value), value["source"], value["total_size"]) == (["a", "b"], "index", 8)
+    assert value["entries"][0]["file"] == "d/1.safetensors"
+    assert found == [("d/model.safetensors.index.json", "release.tensors.index_alone", False)]
+
+
+def test_a_missing_shard_is_a_fault_and_the_rest_is_read(tmp_path: Path) -> None:
+    value, found = tensors(
+        tmp_path,
+        {
+            "model.safetensors.index.json": index(a="1.safetensors", b="2.safetensors"),
+            "1.safetensors": safetensors(a=[1]),
+        },
+    )
+    assert [(e["name"], e["shape"]) for e in value["entries"]] == [("a", [1]), ("b", None)]
+    assert value["source"] == "index"
+    assert found == [("2.safetensors", "release.tensors.no_shard", True)]
+
+
+def test_a_shard_that_is_a_pointer_is_no_fault(tmp_path: Path) -> None:
+    value, found = tensors(
+        tmp_path,
+        {"model.safetensors.index.json": index(a="1.safetensors"), "1.safetensors": pointer()},
+    )
+    assert (names(value), value["source"]) == (["a"], "index")
+    assert found == [("1.safetensors", "release.absent.lfs", False)]
+
+
+@pytest.mark.parametrize("shard", ["../x.safetensors", "/etc/passwd", "https://h/x", "a/../../x", ""])
+def test_an_index_that_leads_outside_is_refused(tmp_path: Path, shard: str) -> None:
+    value, found = tensors(tmp_path, {"model.safetensors.index.json": index(a=shard)})
+    assert value is None
+    assert found == [("model.safetensors.index.json", "readers.index.escape", True)]
+
+
+def test_one_name_in_two_shards(tmp_path: Path) -> None:
+    value, found = tensors(
+        tmp_path,
+        {
+            "model.safetensors.index.json": index(a="1.safetensors", b="2.safetensors"),
+            "1.safetensors": safetensors(a=[1]),
+            "2.safetensors": safetensors(a=[1], b=[1]),
+        },
+    )
+    assert names(value) == ["a", "b"]
+    assert found == [("2.safetensors", "readers.index.twice", True)]
+
+
+def test_a_series_without_index_must_be_complete(tmp_path: Path) -> None:
+    value, found = tensors(tmp_path, {"model-00002-of-00002.safetensors": safetensors(b=[1])})
+    assert names(value) == ["b"]
+    assert found == [("model-00001-of-00002.safetensors", "release.tensors.no_part", True)]
+
+
+def test_the_model_before_other_weights(tmp_path: Path) -> None:
+    value, found = tensors(
+        tmp_path,
+        {
+            "adapter.safetensors": safetensors(x=[1]),
+            "model.safetensors": safetensors(a=[1]),
+            "z.gguf": gguf(b"t"),
+        },
+    )
+    assert (names(value), found) == (["a"], [])
+
+
+@pytest.mark.parametrize(
+    ("content", "key"),
+    [
+        (b"", "readers.safetensors.short"),
+        (b"1234567", "readers.safetensors.short"),
+        (struct.pack("<Q", 1 << 40) + b"{}", "readers.safetensors.length"),
+        (safetensors(a=[4])[:-3], "readers.tensors.outside"),
+        (b"PK\x03\x04" + b"\0" * 60, "release.tensors.other_kind"),
+        (b"\x80\x02}q\x00." + b"\0" * 60, "release.tensors.other_kind"),
+    ],
+)
+def test_broken_or_disguised_weights_are_faults(tmp_path: Path, content: bytes, key: str) -> None:
+    value, found = tensors(tmp_path, {"model.safetensors": content})
+    assert value is None
+    assert found == [("model.safetensors", key, True)]
+
+
+def test_weights_are_known_by_content_not_by_name(tmp_path: Path) -> None:
+    value, found = tensors(tmp_path, {"weights.bin": safetensors(a=[1])})
+    assert (names(value), found) == (["a"], [])
+    assert checkpoint.supported({"kind": "folder", "path": str(tmp_path)})
+
+
+def test_gguf_whole_and_split(tmp_path: Path) -> None:
+    value, found = tensors(tmp_path / "1", {"m.gguf": gguf(b"t")})
+    assert (names(value), value["metadata"]["general.name"], found) == (["t"], "x", [])
+    parts = {"m-00001-of-00002.gguf": gguf(b"t"), "m-00002-of-00002.gguf": gguf(b"u")}
+    value, found = tensors(tmp_path / "2", parts)
+    assert (names(value), found) == (["t", "u"], [])
+    parts.pop("m-00001-of-00002.gguf")
+    value, found = tensors(tmp_path / "3", parts)
+    assert found == [("m-00001-of-00002.gguf", "release.tensors.no_part", True)]
+
+
+def test_nothing_supported(tmp_path: Path) -> None:
+    assert not checkpoint.supported(write(tmp_path, {"notes.txt": b"hello", "photo.jpg": b"\xff\xd8"}))
+    assert checkpoint.tensors({"kind": "folder", "path": str(tmp_path)}) == {"value": None, "faults": []}
+
+
+@pytest.mark.parametrize(
+    "name", ["a.py", "README.md", "config.json", "tokenizer.json", "x.index.json", "a.pyc"]
+)
+def test_what_is_supported_by_name(tmp_path: Path, name: str) -> None:
+    assert checkpoint.supported(write(tmp_path, {f"d/{name}": b"x"}))
+
+
+def test_heads_are_the_bytes_before_the_data(tmp_path: Path) -> None:
+    files = {"a.safetensors": safetensors(a=[2]), "b.gguf": gguf(b"t"), "c.safetensors": b"broken"}
+    spec = write(tmp_path, files)
+    assert checkpoint.heads(spec) == {
+        "a.safetensors": len(files["a.safetensors"]) - 8,
+        "b.gguf": len(files["b.gguf"]) - 32,
+    }
