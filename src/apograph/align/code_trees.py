@@ -132,6 +132,7 @@ def _features(tree: CodeTree) -> dict[int, int]:
         for label, reach, weight in zip(labels, two, tree.weight, strict=True):
             if reach >= SMALL and weight:
                 features[label] = max(weight, features.get(label, 0))
+    features[tree.full[-1]] = tree.total  # equal units are found whatever their size
     return features
 
 
