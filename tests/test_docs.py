@@ -31,7 +31,13 @@ def test_every_command_is_documented() -> None:
 
 
 def test_the_help_in_the_documents_is_the_help(update: ModuleType) -> None:
-    assert (DOCS / "commands.md").read_text("utf-8") == update.commands()
+    text = (DOCS / "commands.md").read_text("utf-8")
+    assert text == update.helps(text)
+
+
+def test_the_output_in_the_documents_is_the_output(update: ModuleType) -> None:
+    text = (DOCS / "commands.md").read_text("utf-8")
+    assert text == update.outputs(text)
 
 
 def test_the_published_schema_is_the_schema(update: ModuleType) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from apograph.findings import Bearing, Finding, Location, Measure, ReleaseInfo, Report, Strength
 from apograph.report.escape import visible
-from apograph.report.figures.cells import side_name
+from apograph.report.figures.cells import commit, side_name
 from apograph.report.sentence import sentence
 from apograph.report.words import catalogue, say
 
@@ -64,18 +64,19 @@ def explained(report: Report, lang: str) -> list[Explained]:
 
 
 def channels(report: Report, lang: str) -> list[Channel]:
-    """Channels in the order in which the report first names them."""
+    """The channel with the strongest finding first; equal ones as the report first names them."""
     grouped: dict[str, list[Finding]] = {}
     for finding in report.findings:
         grouped.setdefault(finding.channel, []).append(finding)
-    return [
-        Channel(
-            name,
-            channel_title(name, lang),
-            tuple(sorted(found, key=lambda f: STRONGEST_FIRST.index(f.bearing))),
-        )
-        for name, found in grouped.items()
+    found = [
+        Channel(name, channel_title(name, lang), tuple(sorted(of_it, key=_rank)))
+        for name, of_it in grouped.items()
     ]
+    return sorted(found, key=lambda channel: _rank(channel.findings[0]))
+
+
+def _rank(finding: Finding) -> int:
+    return STRONGEST_FIRST.index(finding.bearing)
 
 
 def channel_title(name: str, lang: str) -> str:
@@ -144,7 +145,7 @@ def location(value: Location, lang: str) -> str:
         place = say("report.lines", lang, path=place, start=value.start, end=value.end)
     elif value.start is not None:
         place = say("report.line", lang, path=place, start=value.start)
-    revision = f" @ {visible(value.revision, 12)}" if value.revision else ""
+    revision = f" @ {commit(value.revision)}" if value.revision else ""
     return f"{side_name(value.side, lang)}: {place}{revision}"
 
 

@@ -62,6 +62,11 @@ def day(seconds: Any) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d")
 
 
+def commit(revision: Any) -> str:
+    """A commit id in short."""
+    return visible(str(revision), 200)[:12]
+
+
 def side_name(side: Any, lang: str) -> str:
     """The word for a side or role, or its own text."""
     return catalogue(lang).get(f"report.role.{side}", visible(str(side), 60))

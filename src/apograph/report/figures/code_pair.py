@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from apograph.report.escape import visible
-from apograph.report.figures.cells import LINES, cell, first, more, side_name
+from apograph.report.figures.cells import LINES, cell, commit, first, more, side_name
 from apograph.report.markup import Child, element, join
 from apograph.report.words import say
 
@@ -112,7 +112,7 @@ def _aligned(left: _Code, right: _Code, pairs: Any) -> Iterator[tuple[int | None
 def _where(piece: Mapping[str, Any], lang: str) -> str:
     start, count = int(piece["start"]), len(piece["lines"])
     place = say("report.lines", lang, path=cell(piece["path"], lang, 120), start=start, end=start + count - 1)
-    revision = f" @ {visible(str(piece['revision']), 12)}" if piece.get("revision") else ""
+    revision = f" @ {commit(piece['revision'])}" if piece.get("revision") else ""
     return f"{side_name(piece['side'], lang)}: {place}{revision}"
 
 

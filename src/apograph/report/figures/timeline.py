@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from apograph.report.escape import visible
-from apograph.report.figures.cells import LINES, cell, day, first, more, side_name
+from apograph.report.figures.cells import LINES, cell, commit, day, first, more, side_name
 from apograph.report.markup import element, join
 from apograph.report.words import catalogue, say
 
@@ -172,7 +172,7 @@ def _shape(event: _Event) -> str:
 
 def _label(event: _Event, lang: str) -> str:
     kind = catalogue(lang).get(f"report.event.{event.kind}", visible(event.kind, 40))
-    revision = f" ({visible(event.revision, 12)})" if event.revision else ""
+    revision = f" ({commit(event.revision)})" if event.revision else ""
     return f"{kind}: {cell(event.label, lang, 120)}{revision}"
 
 
