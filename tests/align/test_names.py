@@ -108,16 +108,19 @@ def test_numbers_without_overlap_answer_by_rank() -> None:
     assert found.unmatched_reference == ("h.2.w",)
 
 
-def test_the_largest_common_subtree_wins() -> None:
-    block = ["one.w", "two.w", "three.w"]
-    reference = [f"big.{n}" for n in [*(f"inner.{b}" for b in block), "four.w"]] + [
-        f"small.{b}" for b in block
-    ]
-    candidate = [f"klein.{b}" for b in block] + [
-        f"gross.{n}" for n in [*(f"inner.{b}" for b in block), "four.w"]
-    ]
+@pytest.mark.parametrize("tag", "pqrstuvw")
+def test_the_largest_common_subtree_wins(tag: str) -> None:
+    block = [f"one{tag}.w", "two.w", "three.w"]
+    large = [f"inner.{b}" for b in block] + ["four.w"]
+    reference = [f"big.{n}" for n in large] + [f"small.{b}" for b in block]
+    candidate = [f"klein.{b}" for b in block] + [f"gross.{n}" for n in large]
     found = dict(renaming(tensors(reference), tensors(candidate)).pairs)
     assert found == {n: n.replace("big", "gross").replace("small", "klein") for n in reference}
+
+
+def test_few_numbers_after_a_stem_are_parts_of_a_name() -> None:
+    found = renaming(tensors(["a.ln1.w", "a.ln2.w"]), tensors(["a.norm1.w", "a.norm2.w"]))
+    assert rules(found) == {("*.ln1.*", "*.norm1.*", 1), ("*.ln2.*", "*.norm2.*", 1)}
 
 
 def test_two_numbers_after_a_stem_are_parts_of_a_name() -> None:
