@@ -24,20 +24,23 @@ _KEY = ("key", "target", "label")
 _STATES = {"": "", "ok": "", "refusal": "refusal", "failure": "failure", "error": "failure"}
 
 
-def read_records(file: AnswerFile) -> Iterator[Record]:
-    """The answers of one file. Raises Refusal 2 when its rows hold no answers or no names of items."""
+def read_records(file: AnswerFile, *, keys: bool = False) -> Iterator[Record]:
+    """The answers of one file (``keys``: or right answers alone). Raises Refusal 2 when its rows hold no
+    answers or no names of items."""
     rows = iter(file)
     first = next(rows, None)
     if first is None:
         raise refuse("answers.empty", file.path)
-    convert = _converter(first, file)
+    convert = _converter(first, file, keys)
     for row in chain((first,), rows):
         record = convert(row)
         if record is not None:
             yield record
 
 
-def _converter(first: dict[str, Any], file: AnswerFile) -> Callable[[dict[str, Any]], Record | None]:
+def _converter(
+    first: dict[str, Any], file: AnswerFile, keys: bool
+) -> Callable[[dict[str, Any]], Record | None]:
     if "resps" in first and "doc_id" in first:
         filtered = first.get("filter")
         # A task with several filters logs every answer once per filter: the first filter's are taken.
@@ -50,7 +53,8 @@ def _converter(first: dict[str, Any], file: AnswerFile) -> Callable[[dict[str, A
         "answer": _first_of(_ANSWER, first),
         "key": _first_of(_KEY, first) or ("answer" if {"answer", "prediction"} <= first.keys() else None),
     }
-    if names["answer"] is None or not (names["item"] or names["prompt"] or "item_hash" in first):
+    given = names["answer"] or (keys and names["key"])
+    if not given or not (names["item"] or names["prompt"] or "item_hash" in first):
         raise refuse("answers.fields", file.path, found=", ".join(first))
     return _normal(names, file)
 

@@ -190,7 +190,7 @@ def _read_key(path: Path, table: _Table) -> None:
     item's name where the answers carry no content."""
     file = AnswerFile(path)
     met = 0
-    for record in read_records(file):
+    for record in read_records(file, keys=True):
         row = table.rows.get(record.identity, table.rows.get("i:" + record.item))
         given = record.key or record.answer
         if row is None or not given:

@@ -54,9 +54,9 @@ def match_chances(view: View, j: int, panel: Sequence[int]) -> NDArray[Any]:
 def upper_rate(view: View, panel: Sequence[int], beta: float = BETA) -> float | None:
     """q_U: the mean match rate that a further unrelated model exceeds with probability at most ``beta``.
 
-    The prediction limit of a random-effects model over the panel's *models* (Higgins, Thompson & Spiegelhalter
-    2009, J. R. Stat. Soc. A 172, 137), each with its own rate on the errors that it shares with the reference,
-    on the scale y = asin √((m + ⅜)/(s + ¾)), on which a count's own variance is 1/4s:
+    The prediction limit of a random-effects model over the panel's *models* (Higgins, Thompson and
+    Spiegelhalter 2009, J. R. Stat. Soc. A 172, 137), each with its own rate on the errors that it shares
+    with the reference, on the scale y = asin √((m + ⅜)/(s + ¾)), on which a count's own variance is 1/4s:
     ȳ + t(K - 2)·√(τ² + v/K), v the larger of the observed and the counts' own variance, τ² their difference.
     So a panel that agrees by luck does not shrink p, and a small or uneven one widens the limit. None when
     fewer than three models err, or when the limit reaches 1.

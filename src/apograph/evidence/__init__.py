@@ -13,6 +13,7 @@ MODULES: tuple[str, ...] = (
     "mentions",
     "consistency",
     "claims",
+    "answers",
 )
 
 __all__ = ["MODULES", "Case", "Part", "all_examiners", "examiner"]
