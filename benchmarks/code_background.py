@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from apograph.align import code_background as background
-from apograph.align.code_shape import FREE, shape
+from apograph.align.code_shape import FREE, Shaper
 from apograph.findings import Refusal
 from apograph.release.code import module_of
 
@@ -64,9 +64,9 @@ def main() -> None:
             continue
         read += 1
         here: set[int] = set()
-        own = frozenset(module.attributes)
+        shaper = Shaper(module, frozenset(module.attributes))
         for unit in module.units:
-            bare = shape(module, unit, own)
+            bare = shaper.shape(unit)
             labels = bare.labels()
             full, kids, size = bare.full(labels), bare.kids, bare.size
             for i, op in enumerate(bare.ops):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from apograph.align.code_shape import shape
+from apograph.align.code_shape import Shaper
 from apograph.release.code import module_of
 
 
@@ -12,7 +12,7 @@ def written(source: str, own: frozenset[str] = frozenset()) -> str:
     """The first function's tree in brackets, names as dots."""
     module = module_of(source.encode(), "m.py")
     unit = next(u for u in module.units if u.kind in ("function", "method"))
-    bare = shape(module, unit, own | frozenset(module.attributes))
+    bare = Shaper(module, own | frozenset(module.attributes)).shape(unit)
     texts: list[str] = []
     for op, kids in zip(bare.ops, bare.kids, strict=True):
         inner = " ".join(texts[k] if k >= 0 else "." for k in kids)

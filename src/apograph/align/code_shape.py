@@ -62,49 +62,60 @@ _Slot = tuple[int, int, str | None]
 """An operand: node or -1, the node whose value it is (-1: unknown), and its name if it is one."""
 
 
-def shape(module: Module, unit: Unit, own: Set[str]) -> Shape:
-    """The tree of a unit; ``own`` are the attributes that count as the author's own."""
-    nodes, strings = unpack(unit), module.strings
-    built = Shape([], [], [], [], [], [], [])
-    stands: list[_Slot] = []
-    through: list[int] = []
-    for op_number, line, operands, targets in zip(
-        nodes.ops, nodes.lines, nodes.operands, nodes.targets, strict=True
-    ):
-        op = strings[op_number]
-        slots = [_slot(a, d, strings, stands) for a, d in operands]
-        head, _, attribute = op.partition(".") if op[:2] not in ("s:", "n:") else (op, "", "")
-        if attribute and head in ("", "self", "call"):
-            if attribute in own:
-                if head == "self":
-                    stands.append((-1, -1, f"a:{attribute}"))
-                    continue
-                op = head or "."
-                slots.insert(0, (-1, -1, f"a:{attribute}"))
-            elif head == "call":
-                op = f"call:{attribute}"
-        if op == "call":
-            slots = [_bare(s, built) for s in slots]
-        elif op.startswith("call:"):
-            slots.sort(key=lambda s: built.ops[s[0]] if s[0] >= 0 and built.ops[s[0]][:3] == "kw:" else "")
-        here = len(built.ops)
-        built.ops.append(op)
-        built.lines.append(line)
-        built.kids.append(tuple(s[0] for s in slots))
-        built.names.append(tuple(s[2] for s in slots))
-        built.flow.append(tuple(through[s[1]] if s[1] >= 0 else -1 for s in slots))
-        built.targets.append(tuple(strings[t] for t in targets))
-        built.size.append(1 + sum(built.size[s[0]] for s in slots if s[0] >= 0))
-        passed = op in _PASSING and slots and slots[-1][0] >= 0
-        through.append(through[slots[-1][0]] if passed else here)
-        stands.append((here, here, None))
-    return built
+class Shaper:
+    """Makes the trees of one module's units; ``own`` are the attributes that count as the author's own."""
 
+    def __init__(self, module: Module, own: Set[str]) -> None:
+        self._strings = module.strings
+        self._ops: list[str] = []
+        self._own: list[str | None] = []
+        for text in module.strings:
+            head, _, attribute = text.partition(".")
+            if not attribute or head not in ("", "self", "call"):
+                head = attribute = ""
+            hidden = bool(attribute) and attribute in own
+            visible = f"call:{attribute}" if head == "call" else text
+            self._ops.append((head or ".") if hidden else visible)
+            self._own.append(f"a:{attribute}" if hidden else None)
 
-def _slot(a: int, definition: int, strings: tuple[str, ...], stands: list[_Slot]) -> _Slot:
-    if a >= 0:
-        return stands[a]
-    return -1, stands[definition][1] if definition >= 0 else -1, strings[-1 - a]
+    def shape(self, unit: Unit) -> Shape:
+        """The tree of a unit."""
+        nodes, strings = unpack(unit), self._strings
+        built = Shape([], [], [], [], [], [], [])
+        ops, lines, kids, flow, names, targets, size = (
+            built.ops, built.lines, built.kids, built.flow, built.names, built.targets, built.size
+        )  # fmt: skip
+        stands: list[_Slot] = []
+        through: list[int] = []
+        rows = zip(nodes.ops, nodes.lines, nodes.operands, nodes.targets, strict=True)
+        for number, line, operands, stored in rows:
+            op, own = self._ops[number], self._own[number]
+            if own is not None and op == "self":
+                stands.append((-1, -1, own))
+                continue
+            slots = [
+                stands[a] if a >= 0 else (-1, stands[d][1] if d >= 0 else -1, strings[-1 - a])
+                for a, d in operands
+            ]
+            if own is not None:
+                slots.insert(0, (-1, -1, own))
+            if op == "call":
+                slots = [_bare(s, built) for s in slots]
+            elif op[:5] == "call:":
+                slots.sort(key=lambda s: ops[s[0]] if s[0] >= 0 and ops[s[0]][:3] == "kw:" else "")
+            here = len(ops)
+            below = tuple([s[0] for s in slots])
+            ops.append(op)
+            lines.append(line)
+            kids.append(below)
+            names.append(tuple([s[2] for s in slots]))
+            flow.append(tuple([through[s[1]] if s[1] >= 0 else -1 for s in slots]))
+            targets.append(tuple([strings[t] for t in stored]) if stored else ())
+            size.append(1 + sum([size[k] for k in below if k >= 0]))
+            passed = op in _PASSING and below and below[-1] >= 0
+            through.append(through[below[-1]] if passed else here)
+            stands.append((here, here, None))
+        return built
 
 
 def _bare(slot: _Slot, built: Shape) -> _Slot:

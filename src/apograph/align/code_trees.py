@@ -16,7 +16,7 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 
 from apograph.align.code_background import UNIT, code_book, leaf_key
-from apograph.align.code_shape import FREE, Shape, shape
+from apograph.align.code_shape import FREE, Shape, Shaper
 from apograph.release.code import Module, Unit
 
 LEVELS = 3
@@ -52,7 +52,8 @@ def trees(module: Module, own: Set[str] | None = None) -> list[CodeTree]:
     """Every unit of a module that says anything. ``own``: the attributes that are an author's own in the
     sources compared (those of this module alone, if not given)."""
     hidden = frozenset(module.attributes) if own is None else own
-    found = [_tree(module, unit, shape(module, unit, hidden)) for unit in module.units]
+    shaper = Shaper(module, hidden)
+    found = [_tree(module, unit, shaper.shape(unit)) for unit in module.units]
     return [t for t in found if t.total > 0]
 
 

@@ -84,7 +84,7 @@ class Analysis:
         newest = sources.release.later
         later: Credits = {}
         if newest is not None and right:
-            later = explained_by(self.library.other(newest, role).index or Index(()), right)
+            later = explained_by(self.library.other(newest, role, later=True).index or Index(()), right)
         return Other(
             role, sources, explained_by(index, self.candidate.units), explained_by(index, left), later
         )

@@ -18,8 +18,10 @@ from apograph.release.types import Content, File, Release
 
 MAX_FILES, MAX_TOTAL = 300, 4 << 20
 """Files and bytes that are read of the reference and of the candidate."""
-NEAR_FILES, NEAR_TOTAL = 60, 3 << 19
+NEAR_FILES, NEAR_TOTAL = 80, 1 << 20
 """Files and bytes that are parsed of each base and claimed source: those that share most words."""
+LATER_FILES, LATER_TOTAL = 24, 3 << 17
+"""The same for the newest state of a claimed source, which is only named."""
 _RANKED_TOTAL = 64 << 20
 _WORD = re.compile(rb"[A-Za-z_]\w{2,}")
 
@@ -42,8 +44,9 @@ class Library:
     def __init__(self, case: Case) -> None:
         self.case = case
         self._modules: dict[bytes, Module | Refusal] = {}
-        self.reference = self._read(case.reference, "reference")
-        self.candidate = self._read(case.candidate, "candidate")
+        limits = (MAX_FILES, MAX_TOTAL)
+        self.reference = self._read(case.reference, "reference", limits)
+        self.candidate = self._read(case.candidate, "candidate", limits)
         self.own = own_attributes((*self.reference.modules, *self.candidate.modules))
         for side in (self.reference, self.candidate):
             self._add_units(side)
@@ -54,9 +57,10 @@ class Library:
         texts = (*self.candidate.texts.values(), *self.reference.texts.values())
         return frozenset(w for lines in texts for line in lines for w in _WORD.findall(line.encode("utf-8")))
 
-    def other(self, release: Release, role: str) -> Sources:
+    def other(self, release: Release, role: str, later: bool = False) -> Sources:
         """A base or a claimed source: of large ones the files that share most words with the case."""
-        found = self._read(release, role, self.words)
+        limits = (LATER_FILES, LATER_TOTAL) if later else (NEAR_FILES, NEAR_TOTAL)
+        found = self._read(release, role, limits, self.words)
         self._add_units(found)
         found.index = Index(found.units)
         return found
@@ -64,11 +68,13 @@ class Library:
     def _add_units(self, sources: Sources) -> None:
         sources.units = tuple(t for m in sources.modules for t in trees(m, self.own))
 
-    def _read(self, release: Release, side: str, words: Set[bytes] | None = None) -> Sources:
+    def _read(
+        self, release: Release, side: str, limits: tuple[int, int], words: Set[bytes] | None = None
+    ) -> Sources:
         modules: list[Module] = []
         texts: dict[str, list[str]] = {}
         unread: list[Unexamined] = []
-        chosen, left = _choose(release, words)
+        chosen, left = _choose(release, limits, words)
         for file in (f for f in release.files if f.path.endswith(".py")):
             if file.content is not Content.PRESENT:
                 unread.append(Unexamined("code", Message("code.absent"), side, file.path))
@@ -101,16 +107,16 @@ class Library:
         return replace(known, path=path) if isinstance(known, Module) else known
 
 
-def _choose(release: Release, words: Set[bytes] | None) -> tuple[list[tuple[str, bytes]], int]:
+def _choose(
+    release: Release, limits: tuple[int, int], words: Set[bytes] | None
+) -> tuple[list[tuple[str, bytes]], int]:
     """The sources to parse, by path, and how many were left out."""
     files = [f for f in release.files if f.path.endswith(".py") and f.content is Content.PRESENT]
     read = _within(release, files, _RANKED_TOTAL)
-    if words is None:
-        kept = _first(read, MAX_FILES, MAX_TOTAL)
-    elif len(read) <= NEAR_FILES and sum(len(d) for _, d in read) <= NEAR_TOTAL:
-        kept = read
-    else:
-        kept = _first(_ranked(read, words), NEAR_FILES, NEAR_TOTAL)
+    count, total = limits
+    if words is not None and (len(read) > count or sum(len(d) for _, d in read) > total):
+        read = _ranked(read, words)
+    kept = _first(read, count, total)
     return sorted(kept), len(files) - len(kept)
 
 

@@ -186,17 +186,19 @@ def unpack(unit: Unit) -> Nodes:
     """The operations of a unit."""
     flat = array("i")
     flat.frombytes(base64.b64decode(unit.packed))
+    numbers = flat.tolist()
     nodes = Nodes([], [], [], [])
     at = 0
-    while at < len(flat):
-        op, line, n, m = flat[at : at + 4]
-        at += 4
-        pairs = flat[at : at + 2 * n]
+    while at < len(numbers):
+        op, line, n, m = numbers[at : at + 4]
+        middle = at + 4 + 2 * n
         nodes.ops.append(op)
         nodes.lines.append(line)
-        nodes.operands.append(tuple(zip(pairs[::2], pairs[1::2], strict=True)))
-        nodes.targets.append(tuple(flat[at + 2 * n : at + 2 * n + m]))
-        at += 2 * n + m
+        nodes.operands.append(
+            tuple(zip(numbers[at + 4 : middle : 2], numbers[at + 5 : middle : 2], strict=True))
+        )
+        at = middle + m
+        nodes.targets.append(tuple(numbers[middle:at]))
     return nodes
 
 
