@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apograph.findings import Bearing, Conclusion, Finding, Message, Side
+from apograph.findings import Bearing, Conclusion, Finding, Measure, Message, Side
 from apograph.report.words import text
 from apograph.weigh.conclusion import MATERIAL, conclude
 
@@ -26,10 +28,10 @@ def test_two_kinds_of_distinctive_material_and_a_base() -> None:
     assert got.basis == ("code.x", "tokenizer.x")
 
 
-def test_without_a_base_or_an_arrow_it_is_a_common_origin() -> None:
-    assert answer(finding("code"), finding("tokenizer"), bases=False).relation == "common origin"
-    pointed = answer(finding("code"), finding("tokenizer", arrow="reference"), bases=False)
-    assert (pointed.relation, pointed.source) == ("copy or derivative", "reference")
+def test_without_a_base_it_is_a_common_origin_and_has_no_direction() -> None:
+    got = answer(finding("code"), finding("tokenizer", arrow="reference"), bases=False)
+    assert (got.relation, got.direction, got.source) == ("common origin", "unknown", None)
+    assert answer(finding("code"), finding("tokenizer", arrow="reference")).source == "reference"
 
 
 def test_one_kind_does_not_decide() -> None:
@@ -40,7 +42,13 @@ def test_one_kind_does_not_decide() -> None:
 def test_configuration_and_names_never_carry_a_conclusion() -> None:
     got = answer(finding("config"), finding("names"), finding("consistency"), finding("claims"))
     assert got.relation == "undetermined"
-    assert answer(finding("config"), finding("code")).relation == "undetermined"
+    assert answer(finding("config"), finding("config")).relation == "undetermined"
+    assert answer(finding("consistency"), finding("code")).relation == "undetermined"
+
+
+def test_a_left_over_in_the_configuration_stands_beside_code() -> None:
+    got = answer(finding("config", arrow="reference"), finding("code"))
+    assert (got.relation, got.source) == ("copy or derivative", "reference")
 
 
 def test_arrows_that_disagree_give_no_direction() -> None:
@@ -57,7 +65,16 @@ def test_nothing_shared() -> None:
     assert answer(finding("code", Bearing.AGAINST)).relation == "independent"
     assert answer(finding("config", Bearing.CONTEXT)).relation == "independent"
     assert answer(finding("history", Bearing.SUPPORTING)).relation == "undetermined"
+    assert answer(finding("consistency", Bearing.SUPPORTING)).relation == "independent", "one side by itself"
     assert answer(ran=("config", "names")).relation == "undetermined", "too little was examined"
+
+
+def test_only_what_a_base_has() -> None:
+    files = replace(finding("files", Bearing.CONTEXT), measures=(Measure("explain.base", 2, n=2),))
+    code = replace(finding("code", Bearing.CONTEXT), measures=(Measure("code_explained", 300),))
+    assert answer(files, code).relation == "common ancestor"
+    assert answer(files, code, bases=False).relation == "independent"
+    assert answer(files, finding("code", Bearing.CONTEXT)).relation == "independent"
 
 
 def test_the_same_files() -> None:

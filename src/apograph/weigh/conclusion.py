@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from apograph.findings import Bearing, Conclusion, Finding, Message, Relation, Side, Strength
+from apograph.findings import Bearing, Conclusion, Finding, Message, Param, Side, Strength
 
 MATERIAL = ("files", "code", "tokenizer", "history")
-"""Channels whose distinctive findings can carry a conclusion. Configuration and names cannot."""
-
+"""Channels whose distinctive findings can carry a conclusion. Configuration and names cannot alone."""
+ABOUT_BOTH = (*MATERIAL, "config")
+"""Channels that hold one side against the other. Consistency and claims look at each side by itself."""
 ENOUGH = 2
-"""Distinct channels of distinctive material without which nothing stronger than "undetermined" is said."""
+"""Channels that must agree before the two are called related."""
+EXPLAINED = ("explain.base", "code_explained")
+"""Measures that count what a base (or claimed source) explains of the shared material."""
 
 
 def conclude(
@@ -34,57 +37,67 @@ def conclude(
     notes = () if "weights" in ran else (Message("conclusion.note.no_weights"),)
     if same_digest:
         return Conclusion("identical", Message("conclusion.identical"), ("files.identical",), notes=notes)
-    distinctive = [f for f in findings if f.bearing is Bearing.DISTINCTIVE]
-    channels = [c for c in MATERIAL if any(f.channel == c for f in distinctive)]
+    told = [f for f in findings if f.channel in ABOUT_BOTH]
+    distinctive = [f for f in told if f.bearing is Bearing.DISTINCTIVE]
+    channels = [c for c in ABOUT_BOTH if any(f.channel == c for f in distinctive)]
+    if len(channels) >= ENOUGH and set(channels) & set(MATERIAL):
+        return _related(told, distinctive, channels, bases_given, notes)
     basis = tuple(f.id for f in distinctive)
-    source = _source(findings)
-    if len(channels) >= ENOUGH:
-        relation: Relation = "copy or derivative" if bases_given or source is not None else "common origin"
-        return _related(relation, channels, basis, source, findings, notes)
     if distinctive:
-        return Conclusion(
-            "undetermined",
-            Message("conclusion.undetermined.one_channel", {"channel": distinctive[0].channel}),
-            basis,
-            notes=notes,
-        )
+        message = Message("conclusion.undetermined.one_channel", {"channel": channels[0]})
+        return Conclusion("undetermined", message, basis, notes=notes)
     if not ran & {"code", "tokenizer", "files"}:
         return Conclusion("undetermined", Message("conclusion.undetermined.too_little"), notes=notes)
-    supporting = tuple(f.id for f in findings if f.bearing is Bearing.SUPPORTING)
+    supporting = tuple(f.id for f in told if f.bearing is Bearing.SUPPORTING)
     if supporting:
         message = Message("conclusion.undetermined.supporting", {"n": len(supporting)})
         return Conclusion("undetermined", message, supporting, notes=notes)
-    against = tuple(f.id for f in findings if f.bearing is Bearing.AGAINST)
+    inherited = [f for f in told if f.channel in MATERIAL and _explained(f)]
+    if bases_given and len({f.channel for f in inherited}) >= ENOUGH:
+        basis = tuple(f.id for f in inherited)
+        return Conclusion("common ancestor", Message("conclusion.ancestor"), basis, notes=notes)
+    against = tuple(f.id for f in told if f.bearing is Bearing.AGAINST)
     return Conclusion("independent", Message("conclusion.independent"), against, notes=notes)
 
 
+def _explained(finding: Finding) -> bool:
+    return any(
+        m.name in EXPLAINED and isinstance(m.value, int | float) and m.value > 0 for m in finding.measures
+    )
+
+
 def _related(
-    relation: Relation,
+    told: Sequence[Finding],
+    distinctive: Sequence[Finding],
     channels: Sequence[str],
-    basis: tuple[str, ...],
-    source: Side | None,
-    findings: Sequence[Finding],
+    bases_given: bool,
     notes: tuple[Message, ...],
 ) -> Conclusion:
-    direction: Message | None = None
-    if source is not None:
-        arrows = tuple(f.id for f in findings if f.arrow == source)
-        basis = tuple(dict.fromkeys((*basis, *arrows)))
-        direction = Message("conclusion.direction.left_over", {"source": source, "n": len(arrows)})
-        notes = (*notes, Message("conclusion.note.direction"))
-    key = "copy" if relation == "copy or derivative" else "common"
+    """Two or more kinds of distinctive material. Without a base nothing was set aside: what is shared, and
+    what a left-over names, may then be an ancestor's, so neither a copy nor a direction is spoken of."""
+    params: dict[str, Param] = {"channels": len(channels), "list": ", ".join(channels)}
+    basis = tuple(f.id for f in distinctive)
+    if not bases_given:
+        notes = (*notes, Message("conclusion.note.no_base"))
+        sentence = Message("conclusion.common", params)
+        return Conclusion("common origin", sentence, basis, strength=Strength("descriptive"), notes=notes)
+    notes = (*notes, Message("conclusion.note.unlisted"))
+    source = _source(told)
+    if source is None:
+        sentence = Message("conclusion.copy.unknown", params)
+        return Conclusion(
+            "copy or derivative", sentence, basis, strength=Strength("descriptive"), notes=notes
+        )
+    arrows = [f.id for f in told if f.arrow == source]
     return Conclusion(
-        relation,
-        Message(
-            f"conclusion.{key}.{'from_' + source if source else 'unknown'}",
-            {"channels": len(channels), "list": ", ".join(channels)},
-        ),
-        basis,
-        direction="known" if source else "unknown",
+        "copy or derivative",
+        Message(f"conclusion.copy.from_{source}", params),
+        tuple(dict.fromkeys((*basis, *arrows))),
+        direction="known",
         source=source,
-        direction_basis=direction,
+        direction_basis=Message("conclusion.direction.left_over", {"source": source, "n": len(arrows)}),
         strength=Strength("descriptive"),
-        notes=notes,
+        notes=(*notes, Message("conclusion.note.direction")),
     )
 
 

@@ -150,6 +150,8 @@ def _candidate(reference: Mapping[str, w.Array]) -> list[Step]:
     noisy = w.noised(reference, 1 / 708, 4)
     weights = {_renamed_tensor(name): value for name, value in noisy.items()}
     config = {k: v for k, v in _config("bamboov").items() if k != "rope_theta"} | {
+        "architectures": ["BambooV"],
+        "auto_map": {"AutoModel": "modeling_bamboov.BambooV"},
         "query_num": w.QUERIES,
         "slice_mode": True,
         "vision_layers": w.VISION_LAYERS,
