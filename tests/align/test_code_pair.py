@@ -136,6 +136,12 @@ def test_a_changed_place_is_paired_without_credit() -> None:
     ]
 
 
+def test_a_changed_operator_is_paired_without_credit() -> None:
+    left, right = pair(ORIGINAL, ORIGINAL.replace("scale * mean", "scale + mean"))
+    found = align(left, right)
+    assert [(left.shape.ops[i], right.shape.ops[j]) for i, j, c in found.pairs if c == 0] == [("Mult", "Add")]
+
+
 def test_a_method_answers_a_function() -> None:
     method = """
 class A:

@@ -20,6 +20,7 @@ NEAR = 0.9
 BESIDE = 0.6
 """Credit of an operation that agrees by itself and stands beside matched ones."""
 _AMBIGUOUS = 8
+_ARITHMETIC = frozenset(("Add", "Sub", "Mult", "Div", "FloorDiv", "Mod", "Pow", "MatMult"))
 Pair = tuple[int, int, float]
 
 
@@ -197,8 +198,17 @@ class _Work:
             return FULL if a.shape.size[k] == 1 else NEAR
         if a.written[0][k] == b.written[0][m]:
             return BESIDE
-        kind = a.shape.ops[k][:2]
-        return 0.0 if kind in ("n:", "s:", "k:") and kind == b.shape.ops[m][:2] else None
+        kind = _kind(a.shape.ops[k])
+        return 0.0 if kind is not None and kind == _kind(b.shape.ops[m]) else None
+
+
+def _kind(op: str) -> str | None:
+    """What an operation may be exchanged for in its place: a constant, arithmetic, a comparison."""
+    if op in _ARITHMETIC:
+        return "arithmetic"
+    if op[:4] == "cmp:":
+        return "comparison"
+    return op[:2] if op[:2] in ("n:", "s:", "k:") else None
 
 
 def _places(tree: CodeTree) -> dict[int, list[int]]:

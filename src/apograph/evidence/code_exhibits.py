@@ -10,7 +10,7 @@ from apograph.evidence.code_analysis import Analysis, Row
 from apograph.evidence.code_sources import Sources
 from apograph.findings import Exhibit, Json, Location, Message
 
-PAIRS = 12
+PAIRS = 16
 MAX_LINES = 120
 MAX_NAMES = 40
 MAX_ROWS = 400
