@@ -33,6 +33,8 @@ COMMANDS: tuple[str, ...] = (
     "ask",
     "power",
     "items",
+    "run",
+    "serve",
     "demo",
 )
 

@@ -21,6 +21,7 @@ from apograph.minicpmv.config import Config
 from apograph.minicpmv.slicing import Plan, plan
 
 MAX_PIXELS = 16_000_000
+MAX_FILE = 32 << 20  # bytes
 FORMATS = ("PNG", "JPEG", "WEBP")
 
 
