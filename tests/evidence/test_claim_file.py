@@ -33,7 +33,8 @@ def write(folder: Path, content: str | bytes, name: str = "claims.toml") -> str:
 
 def test_toml_and_json_give_the_same(tmp_path: Path) -> None:
     expected: tuple[dict[str, Any], ...] = (
-        {"property": "num_layers", "value": 32, "where": "README.md", "date": "2024-05-28", "side": "candidate"},
+        {"property": "num_layers", "value": 32, "where": "README.md", "date": "2024-05-28",
+         "side": "candidate"},
         {
             "property": "training_cost", "value": {"usd": 500, "tokens": 1e9}, "where": "announcement",
             "side": "reference", "part": "language",

@@ -119,7 +119,8 @@ def test_an_activation_in_a_part_that_has_none() -> None:
 def test_what_artefacts_cannot_decide() -> None:
     bare = FakeRelease({"README.md": "x"})
     for name, value in (
-        ("num_layers", 3), ("hidden_size", 8), ("queries", 6), ("parameter_count", 9), ("attention_type", "self"),
+        ("num_layers", 3), ("hidden_size", 8), ("queries", 6), ("parameter_count", 9),
+        ("attention_type", "self"),
         ("activation", "gelu"), ("vision_encoder", "siglip-so400m"), ("trained_from_scratch", True),
         ("training_cost", 500), ("released_on", "2024-05-28"), ("license", "mit"), ("base_model", "a/bcdef"),
         ("tokenizer_origin", "a/bcdef"),
