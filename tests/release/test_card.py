@@ -34,4 +34,6 @@ def test_what_is_not_understood_is_a_fault(front):
 
 def test_limits():
     assert refused(lambda: read_card(b"x" * (MAX_CARD + 1), "README.md")).code == 5
+    front = b"---\na: " + b"x" * (1 << 20) + b"\n---\n"
+    assert refused(lambda: read_card(front, "README.md")).code == 5
     assert refused(lambda: read_card(b"ab\xff", "README.md")).offset == 2

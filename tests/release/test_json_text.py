@@ -57,6 +57,11 @@ def test_depth_counts_brackets_outside_strings_only():
     assert parse_json(text.encode())
 
 
+def test_the_place_of_a_duplicate_is_not_sought_in_a_large_file():
+    refusal = refused(lambda: parse_json(b'{"a": 1, "a": "' + b"x" * (1 << 20) + b'"}'))
+    assert (refusal.message.params["key"], refusal.offset) == ("a", None)
+
+
 def test_size_is_capped():
     assert refused(lambda: parse_json(b"[1, 2, 3]", limit=8)).code == 5
 

@@ -62,6 +62,14 @@ def test_embedding_and_replaced_tensors(tmp_path):
     assert list(store.infos) == ["m.q.weight", "m.emb.weight", "head.weight"]
 
 
+def test_the_factors_are_added_to_a_base_layer_that_the_adapter_brings(tmp_path):
+    own = np.full((2, 3), 100, np.float32)
+    store = adapted(tmp_path, {"r": 1, "lora_alpha": 1}, FACTORS | {"m.q.base_layer.weight": own})
+    assert store.block("m.q.weight", 0, 6).tolist() == [101, 102, 103, 110, 120, 130]
+    assert store.raw("m.q.weight", 0, 6) is None
+    assert store.unexamined == ()
+
+
 @pytest.mark.parametrize(
     ("config", "tensors"),
     [

@@ -21,6 +21,7 @@ MAX_BYTES = 64 << 20
 MAX_DEPTH = 100
 MAX_ITEMS = 4_000_000
 MAX_DIGITS = 64
+MAX_SEARCHED = 1 << 20  # larger files are not scanned again for the place of a duplicate
 MAX_LINE = 1 << 20
 MAX_LINES = 1_000_000
 
@@ -88,7 +89,8 @@ class _Hooks:
     def pairs(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) != len(pairs):
-            key, offset = _first_duplicate(self._data)
+            small = len(self._data) <= MAX_SEARCHED
+            key, offset = _first_duplicate(self._data) if small else (_twice(pairs), None)
             raise refuse("json.duplicate", self._path, offset, key=key)
         return found
 
@@ -96,8 +98,7 @@ class _Hooks:
         """For keys that become equal only when their surrogates are escaped: no offset."""
         found = dict(pairs)
         if len(found) != len(pairs):
-            names = [key for key, _ in pairs]
-            raise refuse("json.duplicate", self._path, key=next(n for n in names if names.count(n) > 1))
+            raise refuse("json.duplicate", self._path, key=_twice(pairs))
         return found
 
     def constant(self, name: str) -> Any:
@@ -114,6 +115,16 @@ class _Hooks:
         if not math.isfinite(value):
             raise refuse("json.number", self._path, number=digits)
         return value
+
+
+def _twice(pairs: list[tuple[str, Any]]) -> str:
+    """The first key that repeats one before it."""
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
+            return key
+        seen.add(key)
+    return ""
 
 
 def _first_duplicate(data: bytes) -> tuple[str, int | None]:

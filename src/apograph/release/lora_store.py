@@ -76,9 +76,8 @@ class LoraStore:
 
     def block(self, name: str, start: int, stop: int) -> Values:
         """Values of the flat elements [start, stop); see ``TensorStore``."""
-        if name in self._replaced:
-            return self._adapter.block(self._replaced[name], start, stop)
-        values = self._base.block(name, start, stop)
+        own = self._replaced.get(name)
+        values = self._adapter.block(own, start, stop) if own else self._base.block(name, start, stop)
         delta = self._deltas.get(name)
         if delta is None or start == stop:
             return values
@@ -126,7 +125,8 @@ def lora_store(adapter: FileStore, base: TensorStore, config: Mapping[str, Json]
     unknown: dict[str, Unexamined] = {}
     modules: dict[str, dict[str, str]] = {}
     for own in adapter.infos:
-        name = own.removeprefix(_PREFIX)
+        # PEFT stores an adapted embedding's own weight, too, as that of its base layer.
+        name = own.removeprefix(_PREFIX).replace(".base_layer.", ".")
         match = _FACTOR.fullmatch(name)
         if match:
             modules.setdefault(match[1], {})[f"{match[2] or ''}{match[3]}"] = own
