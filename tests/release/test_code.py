@@ -120,8 +120,19 @@ def test_a_deep_unit_is_skipped_and_the_rest_stays() -> None:
     module = module_of(f"def g(a):\n    return a + 1\n\n\ndef f():\n    {deep}\n".encode(), "m.py")
     assert "g" in [u.name for u in module.units]
     assert "f" not in [u.name for u in module.units]
-    assert module.flags == ("deep",)
+    assert module.flags == ("limited",)
     assert module.gaps == ((5, 6),)
+
+
+def test_what_is_over_a_limit_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = "x = [" + "1, " * 9_000 + "]\n\n\ndef f(a):\n    return a + 1\n"
+    module = module_of(table.encode(), "m.py")
+    assert [u.name for u in module.units] == ["f"]
+    assert (module.flags, module.gaps) == (("limited",), ((1, 1),))
+    monkeypatch.setattr("apograph.release.code.MAX_UNITS", 3)
+    module = module_of(b"".join(b"def f%d(a):\n    return a\n" % n for n in range(6)), "m.py")
+    assert [u.name for u in module.units] == ["<module>", "f0", "f1"]
+    assert (module.flags, module.gaps) == (("limited",), ((5, 13),))
 
 
 def test_a_source_over_the_limit_is_refused_with_5() -> None:

@@ -16,7 +16,7 @@ from apograph.findings import Message, Refusal, Unexamined
 from apograph.release.code import MAX_BYTES, Module, read_module
 from apograph.release.types import Content, File, Release
 
-MAX_FILES, MAX_TOTAL = 300, 4 << 20
+MAX_FILES, MAX_TOTAL = 300, 2 << 20
 """Files and bytes that are read of the reference and of the candidate."""
 NEAR_FILES, NEAR_TOTAL = 80, 1 << 20
 """Files and bytes that are parsed of each base and claimed source: those that share most words."""

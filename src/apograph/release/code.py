@@ -28,6 +28,8 @@ MAX_BYTES = 1 << 20
 MAX_TOKENS = 250_000
 """Words and marks of a source: the syntax tree takes about a kilobyte for each."""
 MAX_UNITS = 5_000
+MAX_NODES = 8_000
+"""Operations of one unit; a larger one (a table of constants, as a rule) is skipped and named."""
 _HEADER_BYTES = 16_384
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
@@ -55,7 +57,7 @@ class Unit:
 class Module:
     """One source. ``attributes`` are the names that it stores on objects or defines in classes;
     ``header`` is the comment block at its top and ``header_lines`` its length; ``flags`` are ``repaired``,
-    ``deep``, ``bidi`` and ``mixed-script``; ``gaps`` are the line ranges that could not be read."""
+    ``limited``, ``bidi`` and ``mixed-script``; ``gaps`` are the line ranges that could not be read."""
 
     path: str
     strings: tuple[str, ...]
@@ -98,11 +100,11 @@ def module_of(data: bytes, path: str) -> Module:
     header, header_lines = _header(text, tree)
     strings: dict[str, int] = {}
     names = names_of(tree)
-    units, deep = _units(tree, names, strings, text.count("\n") + 1)
-    flags = [name for name, on in (("repaired", bool(gaps)), ("deep", bool(deep))) if on] + _script_flags(
+    units, over = _units(tree, names, strings, text.count("\n") + 1)
+    flags = [name for name, on in (("repaired", bool(gaps)), ("limited", bool(over))) if on] + _script_flags(
         text
     )
-    skipped = tuple(sorted({*gaps, *deep}))
+    skipped = tuple(sorted({*gaps, *over}))
     attributes = tuple(sorted(names.attributes))
     return Module(path, tuple(strings), tuple(units), attributes, header, header_lines, tuple(flags), skipped)
 
@@ -145,7 +147,7 @@ def _units(
     tree: ast.Module, names: Names, strings: dict[str, int], length: int
 ) -> tuple[list[Unit], list[Gap]]:
     units: list[Unit] = []
-    deep: list[Gap] = []
+    over: list[Gap] = []
     waiting: deque[tuple[Definition | ast.Module, str, bool]] = deque([(tree, "", False)])
     while waiting and len(units) < MAX_UNITS:
         node, owner, method = waiting.popleft()
@@ -165,11 +167,16 @@ def _units(
                 bases = [build.expression(b) for b in node.bases] if isinstance(node, ast.ClassDef) else []
                 build.node("class" if is_class else "module", node, (*bases, build.block(node.body, node)))
         except (TooDeep, RecursionError):
-            deep.append(span)
+            over.append(span)
+            continue
+        if len(build.ops) > MAX_NODES:
+            over.append((min(line for line in build.lines if line), max(build.lines)))
             continue
         kind = "class" if is_class else "module" if isinstance(node, ast.Module) else "function"
         units.append(Unit(name, "method" if method and kind == "function" else kind, *span, _pack(build)))
-    return units, deep
+    if waiting:
+        over.append((min(n.lineno for n, *_ in waiting if not isinstance(n, ast.Module)), length))
+    return units, over
 
 
 def _pack(tree: Tree) -> str:
