@@ -39,6 +39,11 @@ def test_one_kind_does_not_decide() -> None:
     assert answer(finding("code"), finding("code")).relation == "undetermined"
 
 
+def test_an_equal_source_file_is_one_kind_not_two() -> None:
+    assert answer(finding("code"), finding("files")).relation == "undetermined"
+    assert answer(finding("code"), finding("files"), finding("tokenizer")).relation == "copy or derivative"
+
+
 def test_configuration_and_names_never_carry_a_conclusion() -> None:
     got = answer(finding("config"), finding("names"), finding("consistency"), finding("claims"))
     assert got.relation == "undetermined"
@@ -52,12 +57,13 @@ def test_a_left_over_in_the_configuration_stands_beside_code() -> None:
 
 
 def test_arrows_that_disagree_give_no_direction() -> None:
-    got = answer(finding("code", arrow="reference"), finding("files", arrow="candidate"))
+    got = answer(finding("code", arrow="reference"), finding("tokenizer", arrow="candidate"))
     assert (got.direction, got.source) == ("unknown", None)
 
 
 def test_an_arrow_of_mere_context_gives_no_direction() -> None:
-    got = answer(finding("code"), finding("files"), finding("config", Bearing.CONTEXT, "reference"))
+    got = answer(finding("code"), finding("tokenizer"), finding("config", Bearing.CONTEXT, "reference"))
+    assert got.relation == "copy or derivative"
     assert got.direction == "unknown"
 
 
@@ -72,8 +78,10 @@ def test_nothing_shared() -> None:
 def test_only_what_a_base_has() -> None:
     files = replace(finding("files", Bearing.CONTEXT), measures=(Measure("explain.base", 2, n=2),))
     code = replace(finding("code", Bearing.CONTEXT), measures=(Measure("code_explained", 300),))
-    assert answer(files, code).relation == "common ancestor"
-    assert answer(files, code, bases=False).relation == "independent"
+    tokens = replace(files, id="tokenizer.x", channel="tokenizer")
+    assert answer(tokens, code).relation == "common ancestor"
+    assert answer(files, code).relation == "independent", "a shared file is not two kinds of material"
+    assert answer(tokens, code, bases=False).relation == "independent"
     assert answer(files, finding("code", Bearing.CONTEXT)).relation == "independent"
 
 

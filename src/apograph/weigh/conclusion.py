@@ -15,8 +15,10 @@ MATERIAL = ("files", "code", "tokenizer", "history")
 """Channels whose distinctive findings can carry a conclusion. Configuration and names cannot alone."""
 ABOUT_BOTH = (*MATERIAL, "config")
 """Channels that hold one side against the other. Consistency and claims look at each side by itself."""
+ONE_KIND = {"files": "code"}
+"""An equal source file is seen by both channels: one file from a third party must not count twice."""
 ENOUGH = 2
-"""Channels that must agree before the two are called related."""
+"""Kinds of evidence that must agree before the two are called related."""
 EXPLAINED = ("explain.base", "code_explained")
 """Measures that count what a base (or claimed source) explains of the shared material."""
 
@@ -40,11 +42,11 @@ def conclude(
     told = [f for f in findings if f.channel in ABOUT_BOTH]
     distinctive = [f for f in told if f.bearing is Bearing.DISTINCTIVE]
     channels = [c for c in ABOUT_BOTH if any(f.channel == c for f in distinctive)]
-    if len(channels) >= ENOUGH and set(channels) & set(MATERIAL):
+    if _kinds(channels) >= ENOUGH and set(channels) & set(MATERIAL):
         return _related(told, distinctive, channels, bases_given, notes)
     basis = tuple(f.id for f in distinctive)
     if distinctive:
-        message = Message("conclusion.undetermined.one_channel", {"channel": channels[0]})
+        message = Message("conclusion.undetermined.one_kind", {"list": ", ".join(channels)})
         return Conclusion("undetermined", message, basis, notes=notes)
     if not ran & {"code", "tokenizer", "files"}:
         return Conclusion("undetermined", Message("conclusion.undetermined.too_little"), notes=notes)
@@ -53,11 +55,15 @@ def conclude(
         message = Message("conclusion.undetermined.supporting", {"n": len(supporting)})
         return Conclusion("undetermined", message, supporting, notes=notes)
     inherited = [f for f in told if f.channel in MATERIAL and _explained(f)]
-    if bases_given and len({f.channel for f in inherited}) >= ENOUGH:
+    if bases_given and _kinds(f.channel for f in inherited) >= ENOUGH:
         basis = tuple(f.id for f in inherited)
         return Conclusion("common ancestor", Message("conclusion.ancestor"), basis, notes=notes)
     against = tuple(f.id for f in told if f.bearing is Bearing.AGAINST)
     return Conclusion("independent", Message("conclusion.independent"), against, notes=notes)
+
+
+def _kinds(channels: Iterable[str]) -> int:
+    return len({ONE_KIND.get(channel, channel) for channel in channels})
 
 
 def _explained(finding: Finding) -> bool:
@@ -75,7 +81,7 @@ def _related(
 ) -> Conclusion:
     """Two or more kinds of distinctive material. Without a base nothing was set aside: what is shared, and
     what a left-over names, may then be an ancestor's, so neither a copy nor a direction is spoken of."""
-    params: dict[str, Param] = {"channels": len(channels), "list": ", ".join(channels)}
+    params: dict[str, Param] = {"kinds": _kinds(channels), "list": ", ".join(channels)}
     basis = tuple(f.id for f in distinctive)
     if not bases_given:
         notes = (*notes, Message("conclusion.note.no_base"))
