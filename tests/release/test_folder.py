@@ -184,14 +184,16 @@ def test_a_file_that_changed_is_refused(tmp_path: Path, change: bytes) -> None:
     assert (refused.value.code, refused.value.message.key) == (2, "release.changed")
 
 
-def test_a_file_replaced_by_a_link_is_not_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("replaced", ["d", "d/a"])
+def test_what_was_replaced_by_a_link_is_not_read(tmp_path: Path, replaced: str) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d/a").write_bytes(b"hello")
     source = FolderSource(str(tmp_path))
-    os.rename(tmp_path / "d", tmp_path / "e")
-    (tmp_path / "d").symlink_to("e")
-    with pytest.raises(OSError, match=r"Not a directory|symbolic"):
+    os.rename(tmp_path / replaced, tmp_path / "moved")
+    (tmp_path / replaced).symlink_to(tmp_path / "moved")
+    with pytest.raises(Refusal) as refused:
         source.open("d/a")
+    assert (refused.value.code, refused.value.message.key) == (2, "release.unreadable")
 
 
 def test_an_unreadable_file_is_a_fault_and_the_rest_is_read(tmp_path: Path) -> None:

@@ -61,7 +61,11 @@ class FolderSource:
         file = self._files.get(path)
         if file is None or file.content is not Content.PRESENT:
             return None
-        stream, status = self._open(path)
+        try:
+            stream, status = self._open(path)
+        except OSError as error:
+            reason = {"reason": error.strerror or ""}
+            raise Refusal(2, Message("release.unreadable", reason), path) from None
         if file.size != status.st_size:
             stream.close()
             raise Refusal(2, Message("release.changed"), path)
