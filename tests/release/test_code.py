@@ -128,7 +128,7 @@ def test_what_is_over_a_limit_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     table = "x = [" + "1, " * 9_000 + "]\n\n\ndef f(a):\n    return a + 1\n"
     module = module_of(table.encode(), "m.py")
     assert [u.name for u in module.units] == ["f"]
-    assert (module.flags, module.gaps) == (("limited",), ((1, 1),))
+    assert (module.flags, module.gaps) == (("limited",), ((1, 4),))
     monkeypatch.setattr("apograph.release.code.MAX_UNITS", 3)
     module = module_of(b"".join(b"def f%d(a):\n    return a\n" % n for n in range(6)), "m.py")
     assert [u.name for u in module.units] == ["<module>", "f0", "f1"]
