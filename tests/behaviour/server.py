@@ -27,6 +27,12 @@ def serving(behaviour: Behaviour) -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self._answer(body)
+
+        def do_GET(self) -> None:
+            self._answer({})
+
+        def _answer(self, body: dict[str, Any]) -> None:
             with lock:
                 seen.append({"path": self.path, "headers": dict(self.headers), "body": body})
                 number = len(seen)

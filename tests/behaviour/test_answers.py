@@ -29,7 +29,7 @@ def value(finding: Finding, name: str) -> object:
 
 
 def check_words(findings: dict[str, Finding]) -> None:
-    """Every message can be filled, every measure has a name, everything is plain data, every id is explained."""
+    """Every message can be filled, every measure named, every id explained; everything is plain data."""
     words = catalogue("en")
     for finding in findings.values():
         for message in (

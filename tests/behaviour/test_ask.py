@@ -120,7 +120,7 @@ def test_refused_requests_are_not_repeated_and_stay_unanswered(tmp_path: Path) -
 
 def test_redirects_are_not_followed(tmp_path: Path) -> None:
     with serving(lambda *_: (200, {}, said("took the key"))) as (other, caught):
-        redirect = (307, {"Location": f"{other}/chat/completions"}, b"")
+        redirect = (302, {"Location": f"{other}/chat/completions"}, b"")
         with serving(lambda *_: redirect) as (url, _):
             result = ask(endpoint(url), some_items(tmp_path, 1), tmp_path, tmp_path / "out.jsonl")
         assert (result.failed, caught) == (["q0"], [])

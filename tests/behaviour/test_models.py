@@ -28,6 +28,17 @@ def test_k_by_hand(tmp_path: Path) -> None:
     assert found == {"K": pytest.approx(math.log10(1 - 0.75**4 - 4 * 0.25 * 0.75**3))}
 
 
+def test_k1_by_hand(tmp_path: Path) -> None:
+    """Reference wrong on 5 of 10; panel models with 2, 4, 6 errors match on 1, 2, 3: two at four errors."""
+    given = ("BBBBBAAAAA", "BBBCAAAAAA", "BAAAACAAAA", "BBAAACCAAA", "BBBAACCCAA")
+    sheet = join([answers(tmp_path / f"m{n}.jsonl", one, "A" * 10) for n, one in enumerate(given)])
+    found = copying_indices(sheet, 0, 1, [2, 3, 4])
+    assert found["K1"] == pytest.approx(math.log10(10 * 0.4**3 * 0.6**2 + 5 * 0.4**4 * 0.6 + 0.4**5))
+    # The log-linear mean at four errors lies between the neighbours' geometric mean √3 and their mean 2;
+    # P(3 ≤ X ≤ 5) for Poisson means of 1.73 and 2 is 0.243 and 0.307.
+    assert 0.242 < 10 ** found["S1"] < 0.307
+
+
 def test_rasch_recovers_difficulty() -> None:
     rng = np.random.default_rng(0)
     difficulty, ability = rng.normal(0, 1, 60), rng.normal(0, 1, 400)
