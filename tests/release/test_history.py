@@ -65,9 +65,10 @@ def test_a_file_that_becomes_a_folder(repo: Repo) -> None:
     assert told(repo, "x/z") == [(20, None)]
 
 
-def test_branches_do_not_end_each_others_versions(repo: Repo) -> None:
+@pytest.mark.parametrize("side", ["a-side", "side"])
+def test_branches_do_not_end_each_others_versions(repo: Repo, side: str) -> None:
     a = repo.commit({"x": b"1"}, time=10)
-    repo.commit({"x": b"2"}, a, time=20, branch="side")
+    repo.commit({"x": b"2"}, a, time=20, branch=side)
     repo.commit({"x": b"3"}, a, time=30)
     assert told(repo, "x") == [(10, 30), (20, None), (30, None)]
 

@@ -80,6 +80,13 @@ def test_what_the_cache_lacks_is_refused(model: Path, ref: str) -> None:
     assert refused.value.code == 4
 
 
+def test_a_prefix_of_two_snapshots_is_refused(model: Path) -> None:
+    (model / "snapshots" / ("b2b2" + "0" * 36)).mkdir()
+    assert find("owner/name@b2b2b2").commit == OTHER
+    with pytest.raises(Refusal):
+        find("owner/name@b2b2")
+
+
 def test_a_reference_that_names_no_commit_is_refused(model: Path) -> None:
     (model / "refs/main").write_text("../../../etc")
     with pytest.raises(Refusal) as refused:
