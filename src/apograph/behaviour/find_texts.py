@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from apograph.behaviour.answers import Answers
 
 _MOST_PAIRS = 20_000
+_MOST_CHARACTERS = 500_000
+"""Of the reference's answers, in order: edit distances of long texts take milliseconds each."""
 _ROWS = 200
 
 
@@ -81,6 +83,8 @@ def _mean_likeness(answers: Answers, j: int, actions: bool) -> tuple[float, int]
     if sheet.keyed:
         both &= ~(sheet.right(answers.reference) & sheet.right(j))
     rows = np.flatnonzero(both)[:_MOST_PAIRS]
+    lengths = np.cumsum([len(sheet.texts[code]) for code in a[rows].tolist()])
+    rows = rows[: max(1, int(np.searchsorted(lengths, _MOST_CHARACTERS)))]
     if not len(rows):
         return None
     judge = _boxes if actions else similarity

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 PRIOR = 2.0
 """Standard deviation of difficulties (around the mean) and abilities, in logits."""
 
+MOST = 200_000
+"""Items that are modelled; of more, evenly spaced ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Modelled:
@@ -49,7 +52,9 @@ def modelled_agreement(sheet: Sheet, reference: int, candidate: int, panel: Sequ
     """
     if len(panel) < 3 or not sheet.keyed:
         return None
-    items = sheet.valid(reference) & sheet.valid(candidate)
+    items = np.flatnonzero(sheet.valid(reference) & sheet.valid(candidate))
+    if len(items) > MOST:
+        items = items[np.linspace(0, len(items) - 1, MOST).astype(np.int64)]
     right = np.stack([sheet.right(j)[items] for j in panel])
     tried = np.stack([sheet.valid(j)[items] for j in panel])
     difficulty = fit_rasch(right, tried)
@@ -121,8 +126,8 @@ def _match_rates(sheet: Sheet, reference: int, panel: Sequence[int], items: NDAr
 def _collisions(sheet: Sheet, panel: Sequence[int], items: NDArray[Any]) -> NDArray[Any]:
     """Chance that two wrong answers to an item are the same one, from all pairs of panel models, shrunken."""
     wrong = {j: (sheet.valid(j) & ~sheet.right(j))[items] for j in panel}
-    pairs = np.zeros(int(items.sum()))
-    equal = np.zeros(int(items.sum()))
+    pairs = np.zeros(len(items))
+    equal = np.zeros(len(items))
     for n, i in enumerate(panel):
         for j in panel[n + 1 :]:
             both = wrong[i] & wrong[j]

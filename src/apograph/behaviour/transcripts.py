@@ -27,6 +27,7 @@ _TOKEN = re.compile(
     r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00017000-\U00018d8f\U00020000-\U0003ffff]|\w+|[^\w\s]|\n+"
 )
 MAX_POSITIONS = 20_000_000
+_CENTRES = 9
 
 
 class Run(NamedTuple):
@@ -63,11 +64,12 @@ def runs(key: Sequence[str], text: Sequence[str]) -> list[Run]:
 
 
 def consensus(texts: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
-    """What most of at least three transcriptions read: the most central of them, corrected by majority at
-    every position. None for fewer."""
+    """What most of at least three transcriptions read: the most central of the first nine, corrected by the
+    majority of all at every position. None for fewer."""
     if len(texts) < 3:
         return None
-    totals = [sum(distance(a, b) for b in texts) for a in texts]
+    candidates = texts[:_CENTRES]
+    totals = [sum(distance(a, b) for b in candidates) for a in candidates]
     centre = texts[totals.index(min(totals))]
     votes: list[Counter[tuple[str, ...]]] = [Counter() for _ in range(len(centre) + 1)]
     for text in texts:
