@@ -121,6 +121,14 @@ def test_hostile_text_is_shown_not_obeyed(hostile: bytes) -> None:
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]", text)
 
 
+def test_names_in_the_title_are_made_visible() -> None:
+    named = tuple(replace(release, ref="\x1b]0;\u202e") for release in report().releases)
+    text = "".join(Page(render(replace(report(), releases=named))).text)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "Apograph report: \\x1b]0;\\u202e / \\x1b]0;\\u202e" in text
+
+
 def test_nothing_is_loaded_and_only_our_style_applies(hostile: bytes) -> None:
     page = Page(hostile)
     policy = next(str(a["content"]) for _, a in page.elements if "http-equiv" in a)
