@@ -93,11 +93,13 @@ class Int4Linear(nn.Module):
         weight = torch.empty(shape[0], shape[1] // 2, dtype=torch.uint8, device=device)
         steps = torch.empty(shape[1] // GROUP, shape[0], 2, dtype=torch.bfloat16, device=device)
         for first, rows in pieces:
-            groups = rows.to(device).float().reshape(len(rows), -1, GROUP)  # (n, K / 64, 64)
+            groups = rows.to(device, torch.float32, copy=True).reshape(
+                len(rows), -1, GROUP
+            )  # (n, K / 64, 64)
             low, high = groups.aminmax(dim=-1)
             scale = ((high - low) / 15).clamp(min=1e-12).bfloat16()
             offset = (low + 8 * scale.float()).bfloat16()
-            q = (groups - offset.float()[..., None]) / scale.float()[..., None] + 8
+            q = groups.sub_(offset.float()[..., None]).div_(scale.float()[..., None]).add_(8)
             q = q.round_().clamp_(0, 15).to(torch.uint8).flatten(1)
             at = slice(first, first + len(rows))
             weight[at] = q[:, 0::2] | (q[:, 1::2] << 4)

@@ -65,17 +65,26 @@ def build(
     """Encode a conversation that a user's message ends. Raises Refusal(4) when roles are out of order,
     Refusal(5) when the prompt has more than ``limit`` ids (default: all positions of the model)."""
     check_roles(messages)
-    special = tokenizer.special
-    ids = [special.bos]
-    for message in messages:
-        ids += _header(message.role, _content(message, tokenizer, config), tokenizer)
-        ids.append(special.eot)
+    ids, _ = encode_messages(messages, tokenizer, config)
     ids += _header("assistant", [], tokenizer)
     limit = config.max_position_embeddings if limit is None else limit
     if len(ids) > limit:
         raise Refusal(5, Words("minicpmv.refused.long", {"ids": len(ids), "limit": limit}))
     pictures = tuple(part for m in messages for part in m.parts if isinstance(part, Picture))
     return Prompt(tuple(ids), pictures, places(ids, tokenizer))
+
+
+def encode_messages(
+    messages: Sequence[Message], tokenizer: Tokenizer, config: Config
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Ids of whole messages, and of each the span of its content and end-of-turn."""
+    ids, spans = [tokenizer.special.bos], []
+    for message in messages:
+        start = len(ids) + len(_header(message.role, [], tokenizer))
+        ids += _header(message.role, _content(message, tokenizer, config), tokenizer)
+        ids.append(tokenizer.special.eot)
+        spans.append((start, len(ids)))
+    return ids, spans
 
 
 def check_roles(messages: Sequence[Message]) -> None:

@@ -36,6 +36,9 @@ def sincos_positions(dim: int, rows: int, columns: int) -> Tensor:
     ).contiguous()
 
 
+AT_ONCE = 2  # slices read together
+
+
 class CrossAttention(nn.Module):
     """Multi-head attention with the query, key and value projections stacked in one matrix."""
 
@@ -75,6 +78,11 @@ class Resampler(nn.Module):
 
     def forward(self, patches: Sequence[Tensor], shapes: Sequence[tuple[int, int]]) -> Tensor:
         """patches[i] (N_i, W), shapes[i] = (h_i, w_i) -> (B, query_num, D)"""
+        # Slices do not see one another, so a few at a time give the same and cost less memory.
+        starts = range(0, len(patches), AT_ONCE)
+        return torch.cat([self._read(patches[n : n + AT_ONCE], shapes[n : n + AT_ONCE]) for n in starts])
+
+    def _read(self, patches: Sequence[Tensor], shapes: Sequence[tuple[int, int]]) -> Tensor:
         x = nn.utils.rnn.pad_sequence(list(patches), batch_first=True)  # (B, N, W)
         x = x.to(self.kv_proj.weight.dtype)
         mask = torch.zeros(x.shape[:2], dtype=torch.bool, device=x.device)
