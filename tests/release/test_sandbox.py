@@ -54,7 +54,7 @@ def test_only_public_functions_of_release_are_called(worker: Worker, target: str
 
 def test_a_name_that_a_module_only_imports_is_refused(worker: Worker) -> None:
     with pytest.raises(Refusal) as refused:
-        worker.call("apograph.release.parts:open_source", {})
+        worker.call("apograph.release.sandbox:pack", 1)
     assert refused.value.message.key == "release.worker.failed"
 
 
