@@ -66,41 +66,48 @@ def _first_of(names: tuple[str, ...], row: dict[str, Any]) -> str | None:
 def _normal(names: dict[str, str | None], file: AnswerFile) -> Callable[[dict[str, Any]], Record]:
     item_name, prompt_name = names["item"] or "", names["prompt"] or "prompt"
     answer_name, key_name = names["answer"] or "", names["key"] or ""
+    plain = {item_name, answer_name, key_name, "item_hash", "prompt_hash", "model"}
+    new, no_answer_name = tuple.__new__, "raw" if answer_name == "parsed" else ""
 
     def text(value: Any) -> str | None:
         return value if type(value) is str else _text(value, file)
 
     def convert(row: dict[str, Any]) -> Record:
         get = row.get
-        item, given = text(get(item_name)) or "", get("item_hash")
-        options = get("options") or ()
+        item, given, answer = get(item_name), get("item_hash"), get(answer_name)
+        key, prompt_hash, model = get(key_name), get("prompt_hash"), get("model")
+        if type(item) is not str:
+            item = text(item) or ""
         if type(given) is str and given:
             identity = "h:" + given
         else:
-            identity = _identity(item, text(get(prompt_name)), options, get("images") or (), file)
-        answer = text(get(answer_name))
-        if answer is None and answer_name == "parsed":
-            answer = text(get("raw"))
-        state, sigma = get("state") or "", get("sigma")
-        _checked(
-            isinstance(state, str) and state in _STATES and (sigma is None or isinstance(sigma, int | float)),
-            file,
-        )
-        return Record(
-            identity,
-            item,
-            answer,
-            text(get(key_name)),
-            text(get("prompt_hash")) or None,
-            text(get("seed")) or "",
-            _margin(row, file),
-            _STATES[state],
-            len(options) if isinstance(options, list) else 0,
-            text(get("model")) or "",
-            sigma,
-        )
+            prompt = text(get(prompt_name))
+            identity = _identity(item, prompt, get("options") or (), get("images") or (), file)
+        if type(answer) is not str:
+            answer = text(answer) if answer is not None else text(get(no_answer_name))
+        if type(key) is not str:
+            key = text(key)
+        if type(prompt_hash) is not str:
+            prompt_hash = text(prompt_hash)
+        if type(model) is not str:
+            model = text(model) or ""
+        known = (identity, item, answer, key, prompt_hash or None)
+        if row.keys() <= plain:  # the usual row, a million times over
+            return new(Record, (*known, "", None, "", 0, model, None))
+        return Record._make((*known, *_particulars(row, model, file)))
 
     return convert
+
+
+def _particulars(
+    row: dict[str, Any], model: str, file: AnswerFile
+) -> tuple[str, float | None, str, int, str, float | None]:
+    """The rest of a record: sample, margin, state, options, model, sigma."""
+    state, sigma, options = row.get("state") or "", row.get("sigma"), row.get("options")
+    _checked(isinstance(state, str) and state in _STATES, file)
+    _checked(sigma is None or isinstance(sigma, int | float), file)
+    count = len(options) if isinstance(options, list) else 0
+    return _text(row.get("seed"), file) or "", _margin(row, file), _STATES[state], count, model, sigma
 
 
 def _identity(item: str, prompt: str | None, options: Any, images: Any, file: AnswerFile) -> str:

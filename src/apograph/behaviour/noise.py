@@ -106,11 +106,11 @@ def low_margin_flips(sheet: Sheet, reference: int, j: int) -> tuple[int, float, 
     p);
     None without margins or with fewer than five items on either side.
     """
-    from scipy.stats import mannwhitneyu
-
     margins = sheet.columns[reference].margins
     if margins is None:
         return None
+    from scipy.stats import mannwhitneyu
+
     both = (sheet.columns[reference].codes >= 0) & (sheet.columns[j].codes >= 0) & np.isfinite(margins)
     same = sheet.same(reference, j)
     flips, stays = margins[both & ~same], margins[both & same]
