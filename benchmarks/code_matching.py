@@ -247,14 +247,24 @@ def compared(drawn: list[Found], variant: Callable[[str], str | None]) -> list[t
     """For each marked copy and a variant of its source: similarity here, overlap by winnowing."""
     results: list[tuple[float, float | None]] = []
     for found in drawn:
-        copy, source = text_of(found.copy), variant(text_of(found.source))
-        if source is None:
+        changed = variant(text_of(found.source))
+        one = module(Path(found.copy.path))
+        if changed is None or one is None:
             continue
-        one, two = (module_of(text.encode(), "f.py") for text in (copy, source))
+        two = module_of(with_unit(found.source, changed).encode(), "variant.py")
         own = own_attributes((one, two))
-        left, right = (max(trees(m, own), key=lambda t: t.total) for m in (one, two))
-        results.append((align(left, right).similarity, winnowing(copy, source)))
+        left = next(t for t in trees(one, own) if t.unit.start == found.copy.unit.start)
+        right = next(t for t in trees(two, own) if t.unit.name == found.source.unit.name)
+        results.append((align(left, right).similarity, winnowing(text_of(found.copy), changed)))
     return results
+
+
+def with_unit(tree: CodeTree, text: str) -> str:
+    """The file of a unit with other text in the unit's place."""
+    lines = Path(tree.path).read_text("utf-8").split("\n")
+    first = lines[tree.unit.start - 1]
+    text = textwrap.indent(text.rstrip("\n"), first[: len(first) - len(first.lstrip())])
+    return "\n".join([*lines[: tree.unit.start - 1], text, *lines[tree.unit.end :]])
 
 
 def shares(name: str, hits: int, of: int) -> None:

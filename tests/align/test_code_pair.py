@@ -142,6 +142,26 @@ def test_a_changed_operator_is_paired_without_credit() -> None:
     assert [(left.shape.ops[i], right.shape.ops[j]) for i, j, c in found.pairs if c == 0] == [("Mult", "Add")]
 
 
+SWAPPED = """
+def f(first, second):
+    both = first.cumsum(0) @ second.softmax(1) + 9
+    {}
+    {}
+    return low, high - both.{}(low)
+"""
+
+
+def test_names_decide_between_equal_places() -> None:
+    lines = ["low = fit(first).clamp(0, 3)", "high = fit(second).clamp(0, 3)"]
+    one, other = SWAPPED.format(*lines, "roll"), SWAPPED.format(*lines[::-1], "flip")
+    for old, new in (("first", "a"), ("second", "b"), ("low", "c"), ("high", "d"), ("both", "e")):
+        other = other.replace(old, new)
+    names = name_map([align(*pair(one, other))])
+    assert names.consistency == 1.0
+    expected = {"first": "a", "second": "b", "low": "c", "high": "d", "both": "e", "f": "f"}
+    assert {a: b for a, b, _ in names.renamed} == expected
+
+
 def test_a_method_answers_a_function() -> None:
     method = """
 class A:

@@ -77,6 +77,8 @@ def test_a_base_that_holds_the_code_explains_it() -> None:
     shown = next(e.data for e in found.exhibits if e.kind == "code_pair")
     assert len(shown["explained_right"]) > 3
     assert len(shown["explained_left"]) > 3
+    rows = next(e.data["rows"] for e in found.exhibits if e.kind == "table")
+    assert all(explained > 0.9 * shared and own < 0.1 * shared for *_, shared, explained, own in rows)
 
 
 def test_a_base_explains_only_what_it_holds() -> None:

@@ -20,6 +20,9 @@ NEAR = 0.9
 BESIDE = 0.6
 """Credit of an operation that agrees by itself and stands beside matched ones."""
 _AMBIGUOUS = 8
+"""Equal places on one side up to which all choices are weighed; more are taken in order."""
+_LOOKED_AT = 12
+"""Operations below a place whose names are looked at."""
 _ARITHMETIC = frozenset(("Add", "Sub", "Mult", "Div", "FloorDiv", "Mod", "Pow", "MatMult"))
 Pair = tuple[int, int, float]
 
@@ -170,8 +173,14 @@ class _Work:
         score = -abs(i / len(a.full) - j / len(b.full))
         if a.parent[i] >= 0 and self.of_a[a.parent[i]] == b.parent[j]:
             score += 2
-        for pair in name_pairs(a, b, i, j):
-            score += min(self.votes[pair], 3) + (pair[0] == pair[1])
+        waiting = [(i, j)]
+        for _ in range(_LOOKED_AT):
+            if not waiting:
+                break
+            k, m = waiting.pop()
+            for pair in name_pairs(a, b, k, m):
+                score += min(self.votes[pair], 3) + (pair[0] == pair[1])
+            waiting += [p for p in zip(a.shape.kids[k], b.shape.kids[m], strict=False) if min(p) >= 0]
         return score
 
     def neighbours(self) -> None:
