@@ -144,6 +144,12 @@ def test_later_material_is_named_and_explains_nothing() -> None:
     assert the(functions(examined), "code.functions").bearing is Bearing.DISTINCTIVE
 
 
+def test_what_was_not_read_of_later_material_is_named() -> None:
+    newest = FakeRelease({"claimed.py": POOL, "broken.py": b"\xff"})
+    found = nearer(case(claimed=(release(OTHER, "claimed.py", later=newest),)))
+    assert [f.path for f in found if isinstance(f, Unexamined)] == ["broken.py"]
+
+
 def test_a_notice_that_is_missing_is_found_with_its_text() -> None:
     found = the(headers(case(reference=NOTICE + POOL)), "code.headers")
     assert found.message.params == {"side": "reference", "here": "ring.py", "there": "condenser.py"}

@@ -122,6 +122,7 @@ def nearer(case: Case) -> Iterator[Finding | Unexamined]:
     found = analysis(case)
     for number, other in enumerate(o for o in found.others if o.role == "claimed"):
         yield _nearer(found, other, f":{number + 1}" if number else "")
+        yield from other.later_unread
         if other.later:
             later = _later(found, other, f":{number + 1}" if number else "")
             if later is not None:

@@ -9,10 +9,10 @@ from functools import cached_property
 from apograph.align.code import CodeMatch, Credits, Index, UnitMatch, match
 from apograph.align.code_explain import bits, explained_by, most
 from apograph.align.code_pair import NameMap, name_map
-from apograph.align.code_trees import CodeTree, total_bits
+from apograph.align.code_trees import CodeTree
 from apograph.evidence.code_sources import Library, Sources, library
 from apograph.evidence.registry import Case
-from apograph.findings import Side
+from apograph.findings import Side, Unexamined
 from apograph.release.types import Release
 
 CLEAR_BITS = 60.0
@@ -40,6 +40,7 @@ class Other:
     reference: Credits
     later: Credits
     """Of the candidate's matched units, by the newest revision; empty when there is none."""
+    later_unread: tuple[Unexamined, ...]
 
 
 @dataclass(slots=True)
@@ -83,11 +84,12 @@ class Analysis:
         right = {m.right: None for m in self.found.matches}
         newest = sources.release.later
         later: Credits = {}
+        unread: tuple[Unexamined, ...] = ()
         if newest is not None and right:
-            later = explained_by(self.library.other(newest, role, later=True).index or Index(()), right)
-        return Other(
-            role, sources, explained_by(index, self.candidate.units), explained_by(index, left), later
-        )
+            found = self.library.other(newest, role, later=True)
+            later, unread = explained_by(found.index or Index(()), right), found.unread
+        mine = explained_by(index, self.candidate.units)
+        return Other(role, sources, mine, explained_by(index, left), later, unread)
 
     @cached_property
     def explained(self) -> tuple[Credits, Credits]:
@@ -140,21 +142,6 @@ class Analysis:
             and len(pairs) >= DISTINCTIVE_PAIRS
             and consistency >= DISTINCTIVE_CONSISTENCY
         )
-
-    def by_source(self) -> dict[str, float]:
-        """Bits of the candidate's whole code by what explains them: ``reference``, each other's role and
-        number, ``all`` of the candidate, and ``only reference`` or ``only others``."""
-        mine, theirs = self.found.credits[1], self.explained[1]
-        units = self.candidate.units
-        totals = {
-            "all": total_bits(units),
-            "reference": sum(bits(u, mine.get(u)) for u in units),
-            "only reference": sum(bits(u, mine.get(u), theirs.get(u)) for u in units),
-            "only others": sum(bits(u, theirs.get(u), mine.get(u)) for u in units),
-        }
-        for number, other in enumerate(self.others):
-            totals[f"{other.role} {number}"] = sum(bits(u, other.candidate.get(u)) for u in units)
-        return totals
 
 
 def mean_consistency(matches: Sequence[UnitMatch]) -> float:
