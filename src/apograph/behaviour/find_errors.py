@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from apograph.behaviour.answers import Answers
 
 LEVEL = -6.0
-_ROWS = 200
+_ROWS = 40
 
 
 def findings(answers: Answers) -> Iterator[Finding | Unexamined]:
@@ -39,7 +39,7 @@ def findings(answers: Answers) -> Iterator[Finding | Unexamined]:
     view = reference_view(answers.units, answers.reference)
     panel = usable(view, answers.panel.kept)
     if view.counts(answers.candidate)[0]:
-        yield from _identical(answers, view, panel)
+        yield from _identical(answers, view, panel, counts)
     if answers.units.keyed and counts.first + counts.second:
         yield _direction(answers, counts)
 
@@ -102,6 +102,19 @@ def _overlap(answers: Answers, counts: Counts) -> Finding:
     ]
     if beyond is not None:
         measures += [measure("panel_odds", beyond[0]), measure("beyond_panel", beyond[1])]
+    return Finding(
+        f"{CHANNEL}.overlap",
+        CHANNEL,
+        words("overlap.found", a=counts.a, b=counts.b, s=counts.both, expected=counts.expected, n=counts.n),
+        measures=tuple(measures),
+        exhibits=() if counts.both else (_picture(answers, counts),),
+        alternatives=(words("alternative.hard_items"), words("alternative.ancestor")),
+        limits=(words("limit.independence"),),
+    )
+
+
+def _picture(answers: Answers, counts: Counts) -> Exhibit:
+    """Both sides' errors drawn against chance; it stands with the identical errors where there are any."""
     data = {
         "n": counts.n,
         "a": counts.a,
@@ -111,21 +124,14 @@ def _overlap(answers: Answers, counts: Counts) -> Finding:
         "expected": counts.expected,
         "labels": [short(answers.name(answers.reference)), short(answers.name(answers.candidate))],
     }
-    return Finding(
-        f"{CHANNEL}.overlap",
-        CHANNEL,
-        words("overlap.found", a=counts.a, b=counts.b, s=counts.both, expected=counts.expected, n=counts.n),
-        measures=tuple(measures),
-        exhibits=(Exhibit("overlap", data, words("overlap.caption")),),
-        alternatives=(words("alternative.hard_items"), words("alternative.ancestor")),
-        limits=(words("limit.independence"),),
-    )
+    return Exhibit("overlap", data, words("overlap.caption"))
 
 
-def _identical(answers: Answers, view: View, panel: tuple[int, ...]) -> Iterator[Finding]:
+def _identical(answers: Answers, view: View, panel: tuple[int, ...], counts: Counts) -> Iterator[Finding]:
     s, m = view.counts(answers.candidate)
     keyed = "errors" if answers.units.keyed else "answers"
-    exhibits = (_table(answers, view, panel),)
+    pictures = (_picture(answers, counts),) if answers.units.keyed else ()
+    exhibits = (*pictures, _table(answers, view, panel))
     alternatives = (words("alternative.tempting"), words("alternative.ancestor"), words("alternative.data"))
     if not panel:
         yield Finding(

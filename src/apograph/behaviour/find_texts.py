@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _MOST_PAIRS = 20_000
 _MOST_CHARACTERS = 500_000
 """Of the reference's answers, in order: edit distances of long texts take milliseconds each."""
-_ROWS = 200
+_ROWS = 40
 
 
 def findings(answers: Answers) -> Iterator[Finding | Unexamined]:
