@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from apograph.behaviour.simulate import copied, simulate
-from apograph.cli import run
+from apograph.cli import call
 from apograph.report.json_format import loads
 from tests.behaviour.server import said, serving
 from tests.behaviour.write import jsonl
@@ -42,7 +42,7 @@ def panel(files: list[str]) -> list[str]:
 def test_two_files_and_a_panel(files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "r.json"
     page = tmp_path / "r.html"
-    code = run(["agree", *files[:2], *panel(files), *key(files), "--json", str(out), "--html", str(page)])
+    code = call(["agree", *files[:2], *panel(files), *key(files), "--json", str(out), "--html", str(page)])
     assert code == 0
     told = capsys.readouterr().out
     assert "same wrong answer" in told
@@ -55,27 +55,27 @@ def test_two_files_and_a_panel(files: list[str], tmp_path: Path, capsys: pytest.
 
 
 def test_three_files_make_a_matrix(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["agree", *files[:5], *key(files), "-v"]) == 0
+    assert call(["agree", *files[:5], *key(files), "-v"]) == 0
     told = capsys.readouterr().out
     assert "most alike first: m0 and m1" in told.replace("\n", " ").replace("               ", "")
     assert "\nreference" not in told
 
 
 def test_wrong_use(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["agree", files[0]]) == 4
-    assert run(["agree", *files[:3], "--noised", files[4]]) == 4
-    assert run(["power", "--alpha", "2"]) == 4
-    assert run(["items", "commit", files[0]]) == 4
-    assert run(["agree", files[0], "/nowhere.jsonl"]) == 2
+    assert call(["agree", files[0]]) == 4
+    assert call(["agree", *files[:3], "--noised", files[4]]) == 4
+    assert call(["power", "--alpha", "2"]) == 4
+    assert call(["items", "commit", files[0]]) == 4
+    assert call(["agree", files[0], "/nowhere.jsonl"]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 5
 
 
 def test_the_planning_table(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["power"]) == 0
+    assert call(["power"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["0.333", "359", "101", "46", "29"] in lines
     assert ["0.6", "–", "–", "224", "88"] in lines
-    assert run(["power", "--panel-rate", "0.2", "--candidate-rate", "0.65"]) == 0
+    assert call(["power", "--panel-rate", "0.2", "--candidate-rate", "0.65"]) == 0
     assert ["0.2", "45"] in [line.split() for line in capsys.readouterr().out.splitlines()]
 
 
@@ -90,21 +90,21 @@ def test_choose_commit_ask_verify(
             url,
             _,
         ):
-            assert run(["ask", url, items, "--name", name, "--out", str(tmp_path / f"{name}.jsonl")]) == 0
+            assert call(["ask", url, items, "--name", name, "--out", str(tmp_path / f"{name}.jsonl")]) == 0
     chosen, record = str(tmp_path / "chosen.jsonl"), str(tmp_path / "record.json")
     told = ["--reference", str(tmp_path / "ref.jsonl"), "--panel", str(tmp_path / "pan.jsonl")]
-    assert run(["items", "choose", items, *told, "--most", "2", "--out", chosen]) == 0
+    assert call(["items", "choose", items, *told, "--most", "2", "--out", chosen]) == 0
     assert [json.loads(line)["item"] for line in Path(chosen).read_text().splitlines()] == ["q0", "q2"]
-    assert run(["items", "commit", chosen, "--record", record]) == 0
+    assert call(["items", "commit", chosen, "--record", record]) == 0
     commitment = json.loads(Path(record).read_text())["commitment"]
     assert commitment in capsys.readouterr().out
-    assert run(["items", "verify", chosen, "--record", record]) == 0
-    assert run(["items", "verify", items, "--record", record]) == 1
+    assert call(["items", "verify", chosen, "--record", record]) == 0
+    assert call(["items", "verify", items, "--record", record]) == 1
 
 
 def test_unanswered_items_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     items = str(jsonl(tmp_path / "items.jsonl", [{"item": "q", "prompt": "?"}]))
     with serving(lambda *_: (404, {}, b"")) as (url, _):
-        assert run(["ask", url, items, "--name", "m", "--out", str(tmp_path / "o.jsonl")]) == 2
-        assert run(["ask", url, items, "--out", str(tmp_path / "o.jsonl")]) == 4
+        assert call(["ask", url, items, "--name", "m", "--out", str(tmp_path / "o.jsonl")]) == 2
+        assert call(["ask", url, items, "--out", str(tmp_path / "o.jsonl")]) == 4
     assert "1 unanswered" in capsys.readouterr().err
