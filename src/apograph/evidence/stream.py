@@ -1,0 +1,253 @@
+"""One streaming read of two checkpoints, shared by everything that looks at their elements.
+
+Blocks of both sides are read and summed by several threads; folds see them decoded, one after the other and
+in order. What is found does not depend on the block size, the threads or the container.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apograph.align.tensors import Match, Part
+from apograph.evidence import stream_state
+from apograph.evidence.moments import COLUMNS, SUB, Moments, Rows, Stored, rows_of, values_of
+from apograph.findings import Message, Refusal
+from apograph.release.safetensors_header import element_count
+from apograph.release.tensor_store import TensorStore
+from apograph.release.types import TensorInfo
+
+BLOCK = 1 << 19
+TRANSPOSED = 1 << 28
+"""Elements of the largest matrix that is turned in memory."""
+SAVE_EVERY = 5.0
+
+Progress = Callable[[int, int, float], None]
+"""Called with the elements done, all elements, and the seconds since the start."""
+
+
+class Fold(Protocol):
+    """What looks at every element of the matches. Blocks come in the order of the matches and rising."""
+
+    def begin(self, match: Match, info_a: TensorInfo, info_b: TensorInfo) -> None:
+        """A match whose first block comes next."""
+
+    def see(self, match: Match, start: int, a: NDArray[np.float32], b: NDArray[np.float32]) -> None:
+        """Flat elements from ``start``, counted from the first of the match. float64 where stored so."""
+
+    def finish(self) -> Any:
+        """What was found, when all was seen. Called by whoever made the fold."""
+
+
+@dataclass(slots=True)
+class _Task:
+    """A match under way: its rows so far, the blocks still missing, a matrix turned over."""
+
+    number: int
+    match: Match
+    n: int
+    missing: int
+    rows: Rows
+    turned: NDArray[Any] | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+def stream(
+    matches: Sequence[Match],
+    reference: TensorStore,
+    candidate: TensorStore,
+    folds: Sequence[Fold] = (),
+    *,
+    block: int = BLOCK,
+    threads: int = 2,
+    progress: Progress | None = None,
+    state: str | None = None,
+) -> tuple[Moments, ...]:
+    """The moments of every match, from one pass over all its elements that the folds share.
+
+    ``block`` is rounded up to whole sub-blocks. With ``state``, a file, finished matches are kept there every
+    few seconds and when the pass is interrupted, and are not read again; with folds they are, since folds
+    must see everything. Raises Refusal as the stores do; ValueError when the parts' sizes differ.
+    """
+    run = _Run(matches, reference, candidate, folds, -(-block // SUB) * SUB, progress, state)
+    workers = [threading.Thread(target=run.work, daemon=True) for _ in range(max(threads, 1))]
+    for worker in workers:
+        worker.start()
+    try:
+        for worker in workers:
+            worker.join()
+    except BaseException:
+        run.stop(None)
+        for worker in workers:
+            worker.join()
+        run.save()
+        raise
+    if run.error is not None:
+        run.save()
+        raise run.error
+    reference.check()
+    candidate.check()
+    if state is not None:
+        with suppress(FileNotFoundError):
+            Path(state).unlink()
+    return tuple(run.done[n] for n in range(len(matches)))
+
+
+class _Run:
+    def __init__(
+        self,
+        matches: Sequence[Match],
+        reference: TensorStore,
+        candidate: TensorStore,
+        folds: Sequence[Fold],
+        block: int,
+        progress: Progress | None,
+        state: str | None,
+    ) -> None:
+        self._matches, self._stores, self._folds = matches, (reference, candidate), folds
+        self._block, self._progress, self._state = block, progress, state
+        self._sizes = [match_size(m, reference, candidate) for m in matches]
+        self._key = stream_state.key(matches, reference, candidate) if state is not None else ""
+        kept = stream_state.load(state, self._key) if state is not None and not folds else {}
+        self.done: dict[int, Moments] = kept
+        self._total, self._seen = sum(self._sizes), sum(self._sizes[n] for n in kept)
+        self._started = self._saved = time.monotonic()
+        self._items = self._plan()
+        self._lock, self._turn, self._next = threading.Lock(), threading.Condition(), 0
+        self._stopped = False
+        self.error: BaseException | None = None
+
+    def _plan(self) -> Iterator[tuple[int, _Task, int, int]]:
+        """Every block of every match that is not done, numbered in order."""
+        item = 0
+        for number, (match, n) in enumerate(zip(self._matches, self._sizes, strict=True)):
+            if number in self.done:
+                continue
+            task = _Task(number, match, n, max(-(-n // self._block), 1), np.empty((-(-n // SUB), COLUMNS)))
+            for start in range(0, max(n, 1), self._block):
+                yield item, task, start, min(start + self._block, n)
+                item += 1
+
+    def work(self) -> None:
+        """One thread: take the next block until none is left."""
+        buffers = [np.empty(0, np.uint8), np.empty(0, np.uint8)]
+        try:
+            while True:
+                with self._lock:
+                    taken = None if self._stopped else next(self._items, None)
+                if taken is None:
+                    return
+                self._block_of(*taken, buffers)
+        except BaseException as error:
+            self.stop(error)
+
+    def stop(self, error: BaseException | None) -> None:
+        """End all threads after their present block."""
+        with self._turn:
+            self._stopped = True
+            self.error = self.error or error
+            self._turn.notify_all()
+
+    def _block_of(
+        self, item: int, task: _Task, start: int, stop: int, buffers: list[NDArray[np.uint8]]
+    ) -> None:
+        match = task.match
+        a = stored(self._stores[0], match.reference, start, stop, buffers, 0)
+        if match.transposed:
+            b: Stored = self._turned(task)[start:stop]
+        else:
+            b = stored(self._stores[1], match.candidate, start, stop, buffers, 1)
+        task.rows[start // SUB : -(-stop // SUB)] = rows_of(a, b)
+        if self._folds:
+            self._show(item, match, start, values_of(a), values_of(b))
+        with self._lock:
+            task.missing -= 1
+            if not task.missing:
+                self.done[task.number] = Moments.of(task.n, task.rows)
+                task.rows, task.turned = np.empty((0, COLUMNS)), None
+            self._seen += stop - start
+            if self._progress is not None:
+                self._progress(self._seen, self._total, time.monotonic() - self._started)
+            if self._state is not None and time.monotonic() - self._saved > SAVE_EVERY:
+                self.save()
+
+    def _show(self, item: int, match: Match, start: int, a: NDArray[Any], b: NDArray[Any]) -> None:
+        """Let the folds see a block when its turn has come."""
+        with self._turn:
+            self._turn.wait_for(lambda: self._next == item or self._stopped)
+            if self._stopped:
+                return
+            for fold in self._folds:
+                if start == 0:
+                    infos = (self._stores[0].infos, self._stores[1].infos)
+                    fold.begin(match, infos[0][match.reference.name], infos[1][match.candidate.name])
+                fold.see(match, start, a, b)
+            self._next += 1
+            self._turn.notify_all()
+
+    def _turned(self, task: _Task) -> NDArray[Any]:
+        with task.lock:
+            if task.turned is None:
+                store, name = self._stores[1], task.match.candidate.name
+                shape = store.infos[name].shape or ()
+                task.turned = store.block(name, 0, task.n).reshape(shape).T.reshape(-1)
+            return task.turned
+
+    def save(self) -> None:
+        """Keep what is finished."""
+        if self._state is not None:
+            stream_state.save(self._state, self._key, self.done)
+            self._saved = time.monotonic()
+
+
+def part_range(store: TensorStore, part: Part) -> tuple[int, int]:
+    """The flat elements [first, last) of a part."""
+    shape = store.infos[part.name].shape or ()
+    row = element_count(shape[1:]) or 0
+    rows = shape[0] if shape else 1
+    stop = rows if part.stop is None else part.stop
+    if not 0 <= part.start <= stop <= rows:
+        raise ValueError(f"rows {part.start} to {stop} of {part.name}")
+    return part.start * row, stop * row
+
+
+def match_size(match: Match, reference: TensorStore, candidate: TensorStore) -> int:
+    """Elements on either side. Raises ValueError where the sides differ, Refusal 5 for too large a turn."""
+    sides = [part_range(reference, match.reference), part_range(candidate, match.candidate)]
+    sizes = [last - first for first, last in sides]
+    if sizes[0] != sizes[1]:
+        raise ValueError(f"{match.reference.name}: {sizes[0]} elements against {sizes[1]}")
+    if match.transposed and sizes[0] > TRANSPOSED:
+        raise Refusal(5, Message("weights.turn", {"name": match.candidate.name, "n": sizes[0]}))
+    return sizes[0]
+
+
+def stored(
+    store: TensorStore,
+    part: Part,
+    start: int,
+    stop: int,
+    buffers: list[NDArray[np.uint8]] | None = None,
+    side: int = 0,
+) -> Stored:
+    """Elements [start, stop) of a part as ``rows_of`` takes them; valid until ``buffers`` are used again."""
+    first, _ = part_range(store, part)
+    dtype = store.dtype(part.name)
+    width = {"BF16": 2, "F32": 4}.get(dtype)
+    if width is not None:
+        if buffers is not None and len(buffers[side]) < width * (stop - start):
+            buffers[side] = np.empty(width * (stop - start), np.uint8)
+        out = None if buffers is None else buffers[side]
+        raw = store.raw(part.name, first + start, first + stop, out)
+        if raw is not None:
+            return raw
+    values: Stored = store.block(part.name, first + start, first + stop)
+    return values if values.dtype in (np.float32, np.float64) else values.astype(np.float32)
