@@ -201,7 +201,7 @@ def _finding(
     return Finding(
         id=id,
         channel=id.split(".")[0],
-        message=Message("examine.later", {"revision": text}),
+        message=Message("report.refused.shape", {"where": text}),
         bearing=bearing,
         measures=(
             Measure("similarity", 0.9312, "", 12, (0.88, 0.97)),
@@ -219,8 +219,8 @@ def _finding(
             Location("reference", text, "ab" * 20, 21, 28),
             Location("candidate", "projection.py", None, 7),
         ),
-        alternatives=(Message("examine.later", {"revision": text}),),
-        limits=(Message("examine.later", {"revision": text}),),
+        alternatives=(Message("report.refused.shape", {"where": text}),),
+        limits=(Message("report.refused.shape", {"where": text}),),
         arrow=arrow,
     )
 
@@ -244,7 +244,7 @@ def report(poisoned: bool = False, copies: int = 1) -> Report:
     """The sample: fair, or with hostile text in every free place; ``copies`` repeats the findings."""
     bad = hostile if poisoned else lambda n: ""
     shown = {kind: _poison(data) if poisoned else data for kind, data in exhibits().items()}
-    caption = Message("examine.later", {"revision": bad(0) or "resampler.py"})
+    caption = Message("report.refused.shape", {"where": bad(0) or "resampler.py"})
 
     def exhibit(kind: str) -> list[Exhibit]:
         return [Exhibit(kind, shown[kind], caption)]
@@ -281,12 +281,12 @@ def report(poisoned: bool = False, copies: int = 1) -> Report:
             _release(
                 "claimed",
                 bad(4) or "some/other",
-                note=Message("examine.later", {"revision": bad(5) or "d0d857d"}),
+                note=Message("report.refused.shape", {"where": bad(5) or "d0d857d"}),
             ),
         ),
         findings=tuple(findings),
         unexamined=(
-            Unexamined("code", Message("examine.lacks.code"), "candidate", bad(6) or "weights.bin"),
+            Unexamined("code", Message("report.all_examined"), "candidate", bad(6) or "weights.bin"),
             Unexamined(
                 "names",
                 Message("report.refused.shape", {"where": bad(7)}),
@@ -298,20 +298,15 @@ def report(poisoned: bool = False, copies: int = 1) -> Report:
         ),
         conclusion=Conclusion(
             "copy or derivative",
-            Message(
-                "conclusion.copy.from_reference",
-                {"channels": 3, "list": "files, code, " + (bad(8) or "history")},
-            ),
+            Message("report.file", {"reason": "files, code, " + (bad(8) or "history")}),
             basis=tuple(f.id for f in findings if f.bearing is Bearing.DISTINCTIVE),
             direction="known",
             source="reference",
-            direction_basis=Message(
-                "conclusion.direction.left_over", {"n": 2, "source": bad(9) or "reference"}
-            ),
+            direction_basis=Message("report.refused.version", {"version": bad(9) or "2", "known": "1"}),
             strength=Strength("descriptive"),
             notes=(
-                Message("conclusion.note.no_weights"),
-                Message("examine.later", {"revision": bad(10) or "x"}),
+                Message("report.refused.none"),
+                Message("report.refused.shape", {"where": bad(10) or "x"}),
             ),
         ),
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from apograph.release.types import Release, Version
 
 MAX_TEXTS = 20_000
-MAX_TEXT_BYTES = 1 << 20
+MAX_TEXT_BYTES = 16 << 20
 TEXT_SUFFIXES = (
     ".py",
     ".md",

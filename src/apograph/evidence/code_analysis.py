@@ -9,7 +9,7 @@ from functools import cached_property
 from apograph.align.code import CodeMatch, Credits, Index, UnitMatch, match
 from apograph.align.code_explain import bits, explained_by, most
 from apograph.align.code_pair import NameMap, name_map
-from apograph.align.code_trees import CodeTree
+from apograph.align.code_trees import CodeTree, total_bits
 from apograph.evidence.code_sources import Library, Sources, library
 from apograph.evidence.registry import Case
 from apograph.findings import Side, Unexamined

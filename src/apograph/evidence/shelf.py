@@ -23,6 +23,8 @@ NEAR_PATHS = 3
 NEAR_SHARE = 0.1
 """A state that shares less than this of a file's operations is not compared with it in full."""
 MAX_BYTES = 1 << 20
+"""Larger states are compared by identity only."""
+_READ = 16 << 20
 _KINDS = {".py": "python", ".json": "json", ".md": "prose", ".txt": "prose"}
 _WORD = re.compile(rb"[A-Za-z_]\w{2,}")
 
@@ -90,13 +92,15 @@ class Shelf:
         if len(states) <= MAX_SOURCES:
             return list(states.values())
         words = self._library.words
-        shared = {oid: _shared(self._release.blob(oid, MAX_BYTES), words) for oid in states}
+        shared = {oid: _shared(self._release.blob(oid, _READ), words) for oid in states}
         return [states[oid] for oid in sorted(states, key=lambda oid: (-shared[oid], oid))[:MAX_SOURCES]]
 
     def fingerprint(self, path: str, git_oid: str) -> Fingerprint | None:
         """What a state is compared by; None when its content is absent, too large or malformed."""
         if git_oid not in self._known:
-            content = self._release.blob(git_oid, MAX_BYTES)
+            content = self._release.blob(git_oid, _READ)
+            if content is not None and len(content) > MAX_BYTES:
+                content = None
             self._known[git_oid] = None if content is None else self._read(content, path)
         return self._known[git_oid]
 
