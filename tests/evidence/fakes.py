@@ -169,10 +169,12 @@ class FakeRelease:
         revision: str | None = None,
         revision_time: int | None = None,
         later: Release | None = None,
+        foreign: Mapping[str, tuple[str, ...]] | None = None,
     ) -> None:
         self.ref, self.kind, self.revision, self.revision_time = ref, "folder", revision, revision_time
         self.tokenizer, self.tensors, self.history, self.card = tokenizer, tensors, history, card
         self.later = later
+        self.foreign = foreign or {}
         self.faults: tuple[Unexamined, ...] = ()
         self.hashed: list[str] = []
         """Paths whose SHA-256 was asked for, in order."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from apograph.release import checkpoint
+from tests.release import torch_files
 from tests.release.repos import pointer
 from tests.release.test_parts import faults, write
 
@@ -190,3 +191,52 @@ def test_heads_are_the_bytes_before_the_data(tmp_path: Path) -> None:
         "a.safetensors": len(files["a.safetensors"]) - 8,
         "b.gguf": len(files["b.gguf"]) - 32,
     }
+
+
+def saved(*names: str, run: str = "") -> bytes:
+    """A PyTorch file (zip) of one tensor of two floats for each name; ``run`` is a foreign function."""
+    items = {
+        name: torch_files.tensor(torch_files.storage("FloatStorage", "0", 2), 0, (2,), (1,)) for name in names
+    }
+    if run:
+        items["settings"] = torch_files.found(run) + b")R"
+    members = {"m/data.pkl": torch_files.state(items), "m/data/0": b"\0" * 8}
+    return torch_files.zipped(members)
+
+
+def test_a_pytorch_file_alone_has_its_tensors(tmp_path: Path) -> None:
+    files = {
+        "pytorch_model.bin": saved("b", "a"),
+        "optimizer.pt": saved("o"),
+        "training_args.bin": saved("t"),
+    }
+    value, found = tensors(tmp_path, files)
+    assert (names(value), found) == (["b", "a"], [])
+    assert (value["source"], value["path"]) == ("headers", "pytorch_model.bin")
+    assert value["entries"][0]["stop"] - value["entries"][0]["start"] == 8
+    spec = {"kind": "folder", "path": str(tmp_path)}
+    assert checkpoint.supported(spec)
+    assert checkpoint.heads(spec) == {}
+
+
+def test_pytorch_shards_with_their_index_and_safetensors_first(tmp_path: Path) -> None:
+    shards = {"1.bin": saved("a"), "2.bin": saved("b")}
+    value, found = tensors(
+        tmp_path / "1", {"pytorch_model.bin.index.json": index(b="2.bin", a="1.bin"), **shards}
+    )
+    assert (names(value), value["source"], found) == (["b", "a"], "headers", [])
+    value, found = tensors(tmp_path / "2", {"x.safetensors": safetensors(s=[1]), **shards})
+    assert (names(value), found) == (["s"], [])
+
+
+def test_what_a_pickle_names_beyond_tensors_is_a_fault_and_listed(tmp_path: Path) -> None:
+    files = {
+        "m.pt": saved("a", run="os.system"),
+        "args.bin": saved("t", run="trainer.Args"),
+        "c.bin": b"\1" * 600,
+    }
+    value, found = tensors(tmp_path, files)
+    assert names(value) == ["t"]
+    assert found == [("args.bin", "readers.torch.foreign", True)]
+    spec: Any = {"kind": "folder", "path": str(tmp_path)}
+    assert checkpoint.foreign(spec) == {"args.bin": ["trainer.Args"], "m.pt": ["os.system"]}

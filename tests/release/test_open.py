@@ -13,7 +13,7 @@ from apograph.findings import Refusal
 from apograph.release import open_release
 from apograph.release.types import Content, Release
 from tests.release.repos import FILE, Repo, pointer
-from tests.release.test_checkpoint import gguf, safetensors
+from tests.release.test_checkpoint import gguf, safetensors, saved
 from tests.release.test_parts import write
 
 
@@ -157,7 +157,7 @@ def test_a_repository_inside_a_release_is_plain_files(repo: Repo, tmp_path: Path
     assert "repo/HEAD" in [f.path for f in release.files]
 
 
-@pytest.mark.parametrize(("data", "name"), [(safetensors(a=[2]), "a"), (gguf(b"t"), "t")])
+@pytest.mark.parametrize(("data", "name"), [(safetensors(a=[2]), "a"), (gguf(b"t"), "t"), (saved("z"), "z")])
 def test_a_single_file_by_its_content(tmp_path: Path, data: bytes, name: str) -> None:
     (tmp_path / "weights").write_bytes(data)
     (tmp_path / "beside.py").write_bytes(b"")
@@ -165,6 +165,14 @@ def test_a_single_file_by_its_content(tmp_path: Path, data: bytes, name: str) ->
     assert (release.kind, [f.path for f in release.files]) == ("file", ["weights"])
     assert release.tensors is not None
     assert [entry.name for entry in release.tensors.entries] == [name]
+
+
+def test_a_single_pytorch_file_that_names_a_function(tmp_path: Path) -> None:
+    (tmp_path / "m.bin").write_bytes(b"\x80\x02" + b"cos\nsystem\nX\x02\x00\x00\x00idR.")
+    release = open_release(str(tmp_path / "m.bin"))
+    assert (release.kind, release.foreign) == ("file", {"m.bin": ("os.system",)})
+    assert release.tensors is None
+    assert ("m.bin", "readers.torch.foreign", 2) in faults(release)
 
 
 def test_a_broken_single_file_is_a_fault(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from apograph.evidence.registry import Case, Part, all_examiners, examiner
 
 MODULES: tuple[str, ...] = (
     "files",
+    "pickles",
     "config",
     "names",
     "tokenizer",

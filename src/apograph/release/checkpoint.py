@@ -1,7 +1,7 @@
 """The tensors of a release from headers and indexes. Runs in a worker; weights themselves are not read.
 
-A checkpoint is looked for in this order: an index of shards (the shallowest), safetensors files, GGUF files;
-what a file is, its first bytes tell. Of several complete checkpoints the first is taken.
+A checkpoint is looked for in this order: an index of shards (the shallowest), safetensors, GGUF and PyTorch
+files; what a file is, its first bytes tell. Of several complete checkpoints the first is taken.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from apograph.findings import Json, Refusal, Unexamined
-from apograph.release.content_kind import content_kind
+from apograph.release.content_kind import TORCH, weight_kind
 from apograph.release.gguf_header import read_header as read_gguf
 from apograph.release.gguf_header import short_metadata
 from apograph.release.parts import absent, answer, is_config, refused_by_system
@@ -19,6 +20,7 @@ from apograph.release.safetensors_header import read_header as read_safetensors
 from apograph.release.source import Source, fault, note, open_source, read_whole, refused, shallowest
 from apograph.release.tensor_index import join_shards, read_index
 from apograph.release.tokenizer_files import NAMES as TOKENIZER_NAMES
+from apograph.release.torch_file import read_torch
 from apograph.release.types import Content, File, TensorInfo, Tensors
 
 LARGEST_INDEX = 64 << 20
@@ -26,7 +28,11 @@ _INDEX = re.compile(r".*\.index(?:\.[\w-]+)?\.json", re.DOTALL)
 _PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})(\.[a-z]+)", re.DOTALL)
 _TEXT = (".py", ".json", ".md", ".txt", ".jsonl", ".yaml", ".yml", ".sh", ".html", ".jinja")
 _EXAMINED = re.compile(r"(?s).*\.(?:py|pyc|safetensors|gguf)|(?i:readme\.md)|.*\.index(?:\.[\w-]+)?\.json")
-_FORMATS = {"safetensors": ".safetensors", "GGUF": ".gguf"}
+_FORMATS = {"safetensors": (".safetensors",), "GGUF": (".gguf",), "PyTorch": TORCH}
+_MODEL = ("model", "pytorch_model")
+_STATE = re.compile(r"(?s)(?:.*/)?(?:training_args|optimizer|scheduler|scaler|rng_state)[^/]*")
+"""What a trainer saves beside a model."""
+MOST_PICKLES = 1000
 
 
 @dataclass(slots=True)
@@ -57,7 +63,7 @@ def tensors(spec: dict[str, Json]) -> Json:
         chosen = _one_checkpoint([path for path, is_kind in weights.items() if is_kind == kind])
         headers = _headers(found, chosen)
         _check_complete(found, chosen)
-        if headers:
+        if headers and (kind != "PyTorch" or any(headers.values())):  # any object may be a pickle
             joined, faults = join_shards(headers, metadata=found.metadata)
             return answer(joined, [*found.faults, *faults])
     return answer(None, found.faults)
@@ -79,13 +85,35 @@ def heads(spec: dict[str, Json]) -> dict[str, int]:
     source = open_source(spec)
     found = _Found(source, {file.path: file for file in source.listing().files})
     lengths: dict[str, int] = {}
-    for path in _weights(found):
+    for path, kind in _weights(found).items():
+        if kind == "PyTorch":
+            continue  # what describes its tensors lies at both of its ends
         entries = _headers(found, [path]).get(path)
         opened = source.head(path) if entries is not None else None
         if entries is not None and opened is not None:
             opened[0].close()
             lengths[path] = min((e.start for e in entries if e.start is not None), default=opened[1])
     return lengths
+
+
+def foreign(spec: dict[str, Json]) -> dict[str, list[str]]:
+    """For each PyTorch file, by path, the globals that its pickles name and no saved tensor needs, each once.
+    Nothing is run; ``tensors`` tells what could not be read."""
+    source = open_source(spec)
+    found = _Found(source, {file.path: file for file in source.listing().files})
+    named: dict[str, list[str]] = {}
+    for path in [path for path, kind in _weights(found).items() if kind == "PyTorch"][:MOST_PICKLES]:
+        try:
+            opened = source.open(path)
+            if opened is None:
+                continue
+            with opened[0] as stream:
+                globals_ = read_torch(stream, opened[1], path).foreign
+        except (Refusal, OSError):
+            continue
+        if globals_:
+            named[path] = list(dict.fromkeys(g.name for g in globals_))
+    return named
 
 
 def _index(found: _Found) -> Tensors | None:
@@ -124,12 +152,15 @@ def _weights(found: _Found) -> dict[str, str]:
     for path in sorted(found.files):
         if path.lower().endswith(_TEXT):
             continue
-        suffix = next((kind for kind, end in _FORMATS.items() if path.lower().endswith(end)), None)
-        kind = _sniff(found, path, report=suffix is not None)
-        if suffix is not None and kind in (None, "absent"):
-            kind = suffix  # its reader says what is wrong with it
-        elif suffix is not None and kind not in (suffix, "unreadable"):
-            found.faults.append(fault("tensors.other_kind", path, kind=str(kind), named=suffix))
+        named = next((kind for kind, ends in _FORMATS.items() if path.lower().endswith(ends)), None)
+        kind = _sniff(found, path, report=named is not None)
+        telling = named not in (None, "PyTorch")  # anything may be called .bin
+        if kind == "absent" and named == "PyTorch" and "model" not in path.rpartition("/")[2]:
+            continue
+        if named is not None and (kind == "absent" or (kind is None and telling)):
+            kind = named  # its reader says what is wrong with it
+        elif telling and kind not in (named, "unreadable"):
+            found.faults.append(fault("tensors.other_kind", path, kind=str(kind), named=str(named)))
         if kind in _FORMATS:
             kinds[path] = str(kind)
     return kinds
@@ -141,7 +172,7 @@ def _sniff(found: _Found, path: str, *, report: bool) -> str | None:
         if opened is None:
             return "absent"
         with opened[0] as stream:
-            return content_kind(stream.read(512))
+            return weight_kind(stream.read(512), path)
     except (Refusal, OSError) as error:
         if report:
             found.refuse(error, path)
@@ -151,6 +182,7 @@ def _sniff(found: _Found, path: str, *, report: bool) -> str | None:
 def _one_checkpoint(paths: Sequence[str]) -> list[str]:
     """Of all weight files those of the first checkpoint: the shallowest folder's ``model`` file or files,
     else its first series of parts, else its first file."""
+    paths = [path for path in paths if not _STATE.fullmatch(path)] or paths
     if not paths:
         return []
     folder = shallowest(paths)[0].rpartition("/")[0]
@@ -159,7 +191,7 @@ def _one_checkpoint(paths: Sequence[str]) -> list[str]:
     for path in inside:
         part = _PART.fullmatch(path.rpartition("/")[2])
         series.setdefault((part[1], part[4]) if part else (path, ""), []).append(path)
-    whole = [names for names in series.values() if names[0].rpartition("/")[2].startswith("model")]
+    whole = [names for names in series.values() if names[0].rpartition("/")[2].startswith(_MODEL)]
     return (whole or list(series.values()))[0]
 
 
@@ -187,16 +219,23 @@ def _headers(found: _Found, paths: Iterable[str]) -> dict[str, tuple[TensorInfo,
                     found.faults.append(absent(found.files[path]))
                 continue
             with opened[0] as stream:
-                if stream.read(4) == b"GGUF":
-                    stream.seek(0)
-                    gguf = read_gguf(stream, opened[1], path)
-                    headers[path] = gguf.entries
-                    found.metadata |= short_metadata(gguf.metadata)
-                else:
-                    stream.seek(0)
-                    header = read_safetensors(stream, opened[1], path)
-                    headers[path] = header.entries
-                    found.metadata |= header.metadata
+                headers[path] = _header(found, stream, opened[1], path)
         except (Refusal, OSError) as error:
             found.refuse(error, path)
     return headers
+
+
+def _header(found: _Found, stream: BinaryIO, size: int, path: str) -> tuple[TensorInfo, ...]:
+    kind = weight_kind(stream.read(512), path)
+    stream.seek(0)
+    if kind == "PyTorch":
+        saved = read_torch(stream, size, path)
+        found.faults += saved.unexamined
+        return saved.entries
+    if kind == "GGUF":
+        gguf = read_gguf(stream, size, path)
+        found.metadata |= short_metadata(gguf.metadata)
+        return gguf.entries
+    header = read_safetensors(stream, size, path)
+    found.metadata |= header.metadata
+    return header.entries

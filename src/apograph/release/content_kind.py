@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, never by its name."""
+"""What a file is by its first bytes; by its name only whether a zip or a pickle is meant to hold weights."""
 
 from __future__ import annotations
 
@@ -26,3 +26,18 @@ def content_kind(head: bytes) -> str | None:
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         return "pickle"
     return "tar" if head[257:262] == b"ustar" else None
+
+
+TORCH = (".bin", ".pt", ".pth", ".ckpt")
+_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+
+
+def weight_kind(head: bytes, path: str) -> str | None:
+    """As ``content_kind`` of the first 512 bytes, but "PyTorch" for a zip or pickle that torch.save wrote
+    (its first member or pickle tells) or that bears a name of such files."""
+    kind = content_kind(head)
+    name = head[30 : 30 + int.from_bytes(head[26:28], "little")]
+    saved = head.startswith(_LEGACY) or (kind == "zip" and name.endswith(b"/data.pkl"))
+    if saved or (kind in ("zip", "pickle") and path.lower().endswith(TORCH)):
+        return "PyTorch"
+    return kind

@@ -7,20 +7,20 @@ import re
 import stat
 
 from apograph.findings import Json, Message, Refusal
-from apograph.release.content_kind import content_kind
+from apograph.release.content_kind import weight_kind
 from apograph.release.opened import Opened
 from apograph.release.sandbox import Worker
 from apograph.release.source import note, refused
 from apograph.release.types import Release
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
-_SINGLE = ("safetensors", "GGUF")
+_SINGLE = ("safetensors", "GGUF", "PyTorch")
 
 
 def open_release(ref: str, *, not_after: int | None = None, download: bool = False) -> Release:
     """Open a published model: a folder, a git repository (``path`` or ``path@revision``), a Hugging Face id
-    in the local cache (``owner/name`` or ``owner/name@revision``), one safetensors or GGUF file, or an
-    archive that ``preserve`` made.
+    in the local cache (``owner/name`` or ``owner/name@revision``), one safetensors, GGUF or PyTorch file,
+    or an archive that ``preserve`` made.
 
     A path without ``@`` opens a bare repository at HEAD, and a working tree as the files that lie there, with
     the repository's history. ``not_after`` (seconds since 1970 UTC) opens a repository at the newest commit
@@ -121,7 +121,7 @@ def _open_dated(
 def _open_file(ref: str, path: str, revision: str | None, not_after: int | None) -> Release:
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(fd, "rb") as file:
-        kind = content_kind(file.read(512))
+        kind = weight_kind(file.read(512), path)
     worker = Worker([path])
     if kind == "zip":
         return _open_dated(ref, {"kind": "archive", "path": path}, worker, revision, not_after)

@@ -108,6 +108,15 @@ class Opened:
         return self._part("checkpoint:tensors", Tensors)
 
     @cached_property
+    def foreign(self) -> Mapping[str, tuple[str, ...]]:
+        try:
+            named = self._worker.call("apograph.release.checkpoint:foreign", self._spec, seconds=_PATIENCE)
+        except Refusal as refusal:
+            self.record(refused(refusal))
+            return {}
+        return _load(dict[str, tuple[str, ...]], named)
+
+    @cached_property
     def card(self) -> Card | None:
         return self._part("parts:card", Card)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from apograph.findings import Json, Refusal, Unexamined
 from apograph.release import gguf_header, safetensors_header
 from apograph.release.byte_file import ByteFile
-from apograph.release.content_kind import content_kind
+from apograph.release.content_kind import TORCH, content_kind
 from apograph.release.elements import Bytes, Values
 from apograph.release.file_store import FileStore
 from apograph.release.folder import FolderSource
@@ -28,8 +28,7 @@ from apograph.release.torch_file import read_torch
 from apograph.release.torch_store import TorchStore
 from apograph.release.types import Content, Release, TensorInfo
 
-_TORCH = (".bin", ".pt", ".pth", ".ckpt")
-_FORMATS = ((".safetensors",), (".gguf",), _TORCH)
+_FORMATS = ((".safetensors",), (".gguf",), TORCH)
 
 
 class TensorStore(Protocol):

@@ -206,6 +206,11 @@ class Release(Protocol):
     def tensors(self) -> Tensors | None: ...
 
     @property
+    def foreign(self) -> Mapping[str, tuple[str, ...]]:
+        """For each PyTorch file (path), the functions and classes that its pickles name although no saved
+        tensor needs them."""
+
+    @property
     def history(self) -> History | None: ...
 
     @property
