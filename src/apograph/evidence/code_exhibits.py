@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from apograph.align.code_explain import explained_lines
 from apograph.align.code_trees import CodeTree
@@ -49,7 +50,7 @@ def code_pair(analysis: Analysis, row: Row) -> Exhibit:
     return Exhibit("code_pair", data, Message("code.functions.pair", params))
 
 
-def _text(sources: Sources, tree: CodeTree, side: str) -> dict[str, Json]:
+def _text(sources: Sources, tree: CodeTree, side: str) -> dict[str, Any]:
     start = tree.unit.start
     lines = sources.texts[tree.path][start - 1 : min(tree.unit.end, start + MAX_LINES - 1)]
     return {
