@@ -15,7 +15,7 @@ PATH = ("release", "align", "evidence", "weigh", "report", "cli")
 OPEN = {"findings", "plain", "__version__"}
 """What every room may import."""
 APART = ("behaviour", "minicpmv", "collection")
-"""Rooms that only the command line (and the lab) enters; they may use all of the path before the report."""
+"""Rooms that only the command line (and the lab) enters; they may use all of the path before it."""
 HEAVY = ("torch", "transformers", "numba", "scipy", "pygit2", "jinja2", "numpy", "gguf")
 
 
@@ -24,7 +24,7 @@ def allowed(room: str) -> set[str]:
     if room in ("lab", "cli"):
         return {*PATH, *APART, *OPEN, "lab"}
     if room in APART:
-        return {room, *PATH[:4], *OPEN}
+        return {room, *PATH[:5], *OPEN}
     return {*PATH[: PATH.index(room) + 1], *OPEN}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from apograph.cli import run
+from apograph.cli import call
 from apograph.findings import Bearing, Message, Unexamined
 from apograph.report.json_format import loads
 from tests.cli.conftest import World
@@ -18,7 +18,7 @@ def gap(code: int, fault: bool = True) -> Unexamined:
 
 
 def test_the_report_is_on_standard_output(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["compare", "a", "b"]) == 0
+    assert call(["compare", "a", "b"]) == 0
     out, err = capsys.readouterr()
     assert "supporting" in out
     assert err == ""
@@ -28,9 +28,9 @@ def test_the_report_is_on_standard_output(world: World, capsys: pytest.CaptureFi
 
 def test_files_are_written_and_equal_what_report_gives(world: World, tmp_path: Path) -> None:
     json, html = tmp_path / "r.json", tmp_path / "r.html"
-    assert run(["compare", "a", "b", "--base", "base", "--json", str(json), "--html", str(html)]) == 0
+    assert call(["compare", "a", "b", "--base", "base", "--json", str(json), "--html", str(html)]) == 0
     again, page = tmp_path / "s.json", tmp_path / "s.html"
-    assert run(["report", str(json), "--json", str(again), "--html", str(page)]) == 0
+    assert call(["report", str(json), "--json", str(again), "--html", str(page)]) == 0
     assert again.read_bytes() == json.read_bytes()
     assert page.read_bytes() == html.read_bytes()
     assert [r.role for r in loads(json.read_bytes()).releases] == ["reference", "candidate", "base"]
@@ -39,7 +39,7 @@ def test_files_are_written_and_equal_what_report_gives(world: World, tmp_path: P
 def test_json_on_standard_output_stands_alone(
     world: World, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    assert run(["compare", "a", "b", "--json", "-"]) == 0
+    assert call(["compare", "a", "b", "--json", "-"]) == 0
     assert loads(capfdbinary.readouterr().out).findings[0].id == "history.timeline"
 
 
@@ -56,7 +56,7 @@ def test_json_on_standard_output_stands_alone(
 )
 def test_fail_on(world: World, bearing: Bearing, level: str, code: int) -> None:
     world.bearing = bearing
-    assert run(["compare", "a", "b", "--fail-on", level]) == code
+    assert call(["compare", "a", "b", "--fail-on", level]) == code
 
 
 @pytest.mark.parametrize(
@@ -70,12 +70,12 @@ def test_fail_on(world: World, bearing: Bearing, level: str, code: int) -> None:
 )
 def test_exit_codes_take_precedence(world: World, gaps: list[Unexamined], code: int) -> None:
     world.gaps = gaps
-    assert run(["compare", "a", "b", "--fail-on", "context"]) == code
+    assert call(["compare", "a", "b", "--fail-on", "context"]) == code
 
 
 def test_what_came_too_late_is_in_the_report(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.late = (Unexamined("release", Message("examine.base_too_late", {"ref": "base"}), "base", "base"),)
-    assert run(["compare", "a", "b"]) == 0
+    assert call(["compare", "a", "b"]) == 0
     assert "has no revision as old as" in capsys.readouterr().out
 
 
@@ -98,7 +98,7 @@ def test_wrong_usage_is_told_before_the_work(
     world: World, capsys: pytest.CaptureFixture[str], argv: list[str], words: str
 ) -> None:
     world.wait = lambda: pytest.fail("the work began")
-    assert run(argv) == 4
+    assert call(argv) == 4
     out, err = capsys.readouterr()
     assert out == ""
     assert words in err
@@ -110,18 +110,18 @@ def test_an_interruption_leaves_nothing(world: World, tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     world.wait = interrupt
-    assert run(["compare", "a", "b", "--json", str(tmp_path / "r.json")]) == 130
+    assert call(["compare", "a", "b", "--json", str(tmp_path / "r.json")]) == 130
     assert os.listdir(tmp_path) == []
 
 
 def test_only_reaches_the_examination(world: World, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["compare", "a", "b", "--only", "history"]) == 0
+    assert call(["compare", "a", "b", "--only", "history"]) == 0
 
 
 def test_the_case_file_names_all_inputs(world: World, tmp_path: Path) -> None:
     case = tmp_path / "case.toml"
     case.write_text('reference = "a"\ncandidate = "b"\nbase = ["base"]\nclaimed = "claimed"\npanel = []\n')
-    assert run(["compare", "--case", str(case)]) == 0
+    assert call(["compare", "--case", str(case)]) == 0
     asked = world.asked
     assert (asked["reference"], asked["candidate"]) == ("a", "b")
     assert (asked["bases"], asked["claimed"], asked["panel"]) == (("base",), ("claimed",), ())

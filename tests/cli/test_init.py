@@ -31,13 +31,13 @@ def fail(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 5, 6])
 def test_a_command_returns_its_code(fail: types.ModuleType, code: int) -> None:
     fail.outcome = code
-    assert cli.run(["version"]) == code
+    assert cli.call(["version"]) == code
 
 
 def test_a_refusal_is_one_escaped_line(fail: types.ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     reason = Message("cli.error.usage", {"reason": "\x1b[31m\u202e"})
     fail.outcome = Refusal(2, reason, "a\nb" + "p" * 400, 7)
-    assert cli.run(["version"]) == 2
+    assert cli.call(["version"]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("apograph: a\\nbppp")
@@ -48,7 +48,7 @@ def test_a_refusal_is_one_escaped_line(fail: types.ModuleType, capsys: pytest.Ca
 
 def test_a_long_reason_keeps_the_offset(fail: types.ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     fail.outcome = Refusal(5, Message("cli.error.usage", {"reason": "r" * 1000}), "x.json", 12345)
-    assert cli.run(["version"]) == 5
+    assert cli.call(["version"]) == 5
     err = capsys.readouterr().err
     assert len(err) == 301
     assert err.endswith("… (byte 12,345)\n")
@@ -68,7 +68,7 @@ def test_other_errors(
     fail: types.ModuleType, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, words: str
 ) -> None:
     fail.outcome = error
-    assert cli.run(["version"]) == code
+    assert cli.call(["version"]) == code
     err = capsys.readouterr().err
     assert words in err
     assert err.count("\n") == 1
@@ -78,8 +78,14 @@ def test_other_errors(
 def test_usage_errors_exit_4(
     fail: types.ModuleType, capsys: pytest.CaptureFixture[str], argv: list[str]
 ) -> None:
-    assert cli.run(argv) == 4
+    assert cli.call(argv) == 4
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_no_command_takes_the_place_of_a_function() -> None:
+    own = {name for name, value in vars(cli).items() if getattr(value, "__module__", "") == cli.__name__}
+    assert "call" in own
+    assert not own & set(cli.COMMANDS)
 
 
 def test_worst() -> None:
@@ -95,7 +101,7 @@ def test_debug_shows_the_fault(fail: types.ModuleType, monkeypatch: pytest.Monke
     monkeypatch.setenv("APOGRAPH_DEBUG", "1")
     fail.outcome = ValueError("x")
     with pytest.raises(ValueError, match="x"):
-        cli.run(["version"])
+        cli.call(["version"])
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

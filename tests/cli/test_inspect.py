@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from apograph.cli import run
+from apograph.cli import call
 from tests.release.repos import FILE, Repo, pointer
 from tests.release.test_checkpoint import index, safetensors
 from tests.release.test_git import bomb
@@ -39,7 +39,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_a_page_of_80_columns(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["inspect", str(model)]) == 0
+    assert call(["inspect", str(model)]) == 0
     page, errors = capsys.readouterr()
     assert errors == ""
     assert max(map(len, page.splitlines())) <= 80 + len(str(model))
@@ -60,7 +60,7 @@ def test_a_page_of_80_columns(model: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_the_same_as_json(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["inspect", str(model), "--json"]) == 0
+    assert call(["inspect", str(model), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["files"]["content"] == {"present": 5, "lfs": 1}
     assert told["tensors"]["top"] == {"a": {"n": 2, "parameters": 10}, "b": {"n": 1, "parameters": 1}}
@@ -75,7 +75,7 @@ def test_a_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     first = repo.commit({"a.py": b"1"}, time=0)
     repo.commit(repo.entries((FILE, b"a.py", repo.blob(b"2"))), first, time=86400)
     repo.ref("refs/tags/v[red]", first)
-    assert run(["inspect", str(repo.path)]) == 0
+    assert call(["inspect", str(repo.path)]) == 0
     page = capsys.readouterr().out
     assert "  commits         2\n" in page
     assert "  time            1970-01-01 00:00:00 UTC to 1970-01-02 00:00:00 UTC\n" in page

@@ -13,7 +13,7 @@ pytest.importorskip("transformers", reason="the extra vlm is not installed")
 
 from safetensors.torch import load_file
 
-from apograph.cli import run
+from apograph.cli import call
 from tests.minicpmv.releases import GOLDEN, llama3v, write_release
 
 IMAGE = str(GOLDEN / "images" / "vga640x480.png")
@@ -28,13 +28,13 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def test_one_answer_as_json_and_as_text(release: str, capsys: pytest.CaptureFixture[str]) -> None:
-    call = ["run", release, "--image", IMAGE, "--prompt", QUESTION, *FIXED]
-    assert run([*call, "--json"]) == 0
+    words = ["run", release, "--image", IMAGE, "--prompt", QUESTION, *FIXED]
+    assert call([*words, "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     golden = json.loads((GOLDEN / "cases.json").read_text("utf-8"))["vga640x480"]
     assert answer["prompt_tokens"] == len(golden["input_ids"])
     assert (answer["completion_tokens"], answer["finish"]) == (8, "length")
-    assert run(call) == 0
+    assert call(words) == 0
     shown = capsys.readouterr().out
     assert shown.isprintable() or "\n" in shown
     assert "\x1b" not in shown
@@ -45,7 +45,7 @@ def test_a_conversation_from_standard_input(
 ) -> None:
     lines = f"hello\n/image {IMAGE}\nwhat is this?\n/image nowhere.png\nand then?\n"
     monkeypatch.setattr("sys.stdin", io.StringIO(lines))
-    assert run(["run", release, "--json", *FIXED]) == 0
+    assert call(["run", release, "--json", *FIXED]) == 0
     out, err = capsys.readouterr()
     answers = [json.loads(line) for line in out.splitlines()]
     assert len(answers) == 3
@@ -57,17 +57,17 @@ def test_quantised_form_is_saved_and_runs(
     release: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     saved = str(tmp_path / "int4")
-    call = ["--prompt", "hello", "--json", "--device", "cpu", "--max-tokens", "6", "--decode", "greedy"]
-    assert run(["run", release, *call, "--quantise", "int4", "--save", saved]) == 0
+    words = ["--prompt", "hello", "--json", "--device", "cpu", "--max-tokens", "6", "--decode", "greedy"]
+    assert call(["run", release, *words, "--quantise", "int4", "--save", saved]) == 0
     first = json.loads(capsys.readouterr().out)["text"]
-    assert run(["run", saved, *call]) == 0
+    assert call(["run", saved, *words]) == 0
     assert json.loads(capsys.readouterr().out)["text"] == first
 
 
 def test_boxes_are_drawn_to_a_file(release: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     png = tmp_path / "boxes.png"
-    call = ["--task", "act", "--prompt", "open the menu", "--history", "click <box>1 2 3 4</box>"]
-    assert run(["run", release, "--image", IMAGE, *call, "--draw", str(png), *FIXED]) == 0
+    words = ["--task", "act", "--prompt", "open the menu", "--history", "click <box>1 2 3 4</box>"]
+    assert call(["run", release, "--image", IMAGE, *words, "--draw", str(png), *FIXED]) == 0
     assert png.read_bytes().startswith(b"\x89PNG")
 
 
@@ -88,5 +88,5 @@ def test_wrong_usage(
     options: list[str], code: int, word: str, release: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prompt = [] if "act" in options else ["--prompt", "x"]
-    assert run(["run", release, *prompt, *options]) == code
+    assert call(["run", release, *prompt, *options]) == code
     assert word in capsys.readouterr().err

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from apograph.cli import run
+from apograph.cli import call
 from apograph.cli.verify import compare_reports
 from apograph.findings import Bearing, Conclusion, Message, Unexamined
 from apograph.report.json_format import read
@@ -18,13 +18,13 @@ from tests.evidence.fakes import FakeRelease
 @pytest.fixture
 def saved(world: World, tmp_path: Path) -> str:
     path = str(tmp_path / "r.json")
-    assert run(["compare", "a", "b", "--base", "base", "--only", "history", "--json", path]) == 0
+    assert call(["compare", "a", "b", "--base", "base", "--only", "history", "--json", path]) == 0
     return path
 
 
 def test_what_holds(world: World, saved: str, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
-    assert run(["verify", saved]) == 0
+    assert call(["verify", saved]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "The report fits its schema and its own hash.",
         "Everything holds: the digests, 1 finding and the conclusion.",
@@ -33,21 +33,21 @@ def test_what_holds(world: World, saved: str, capsys: pytest.CaptureFixture[str]
 
 def test_another_release(world: World, saved: str, capsys: pytest.CaptureFixture[str]) -> None:
     world.releases["b"] = FakeRelease({"README.md": "changed"}, ref="b")
-    assert run(["verify", saved]) == 1
+    assert call(["verify", saved]) == 1
     assert "differs: the digest of the candidate (b)" in capsys.readouterr().out
 
 
 def test_another_place(world: World, saved: str) -> None:
     world.releases["elsewhere"] = world.releases.pop("b")
-    assert run(["verify", saved]) == 4
-    assert run(["verify", saved, "--candidate", "elsewhere"]) == 0
+    assert call(["verify", saved]) == 4
+    assert call(["verify", saved, "--candidate", "elsewhere"]) == 0
     assert world.asked["candidate"] == "elsewhere"
     assert world.asked["bases"] == ("base",)
 
 
 def test_another_finding(world: World, saved: str, capsys: pytest.CaptureFixture[str]) -> None:
     world.bearing = Bearing.CONTEXT
-    assert run(["verify", saved]) == 1
+    assert call(["verify", saved]) == 1
     assert "differs: history.timeline came out otherwise" in capsys.readouterr().out
 
 
@@ -71,12 +71,12 @@ def test_every_difference_is_named(world: World, saved: str) -> None:
 
 def test_a_gap_is_told_by_the_exit_code(world: World, saved: str) -> None:
     world.gaps = [Unexamined("history", Message("cli.error.memory"), fault=True)]
-    assert run(["verify", saved]) == 2
+    assert call(["verify", saved]) == 2
 
 
 def test_a_changed_report(world: World, saved: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path(saved).write_bytes(Path(saved).read_bytes().replace(b"supporting", b"distinctive", 1))
-    assert run(["verify", saved]) == 2
+    assert call(["verify", saved]) == 2
     assert "does not fit its own hash" in capsys.readouterr().err
 
 
@@ -86,8 +86,8 @@ def test_a_repository_that_moved_on_is_opened_at_its_revision(
     old = FakeRelease({"README.md": "old"}, ref="b", revision="c0ffee")
     world.releases["b"] = old
     path = str(tmp_path / "s.json")
-    assert run(["compare", "a", "b", "--json", path]) == 0
+    assert call(["compare", "a", "b", "--json", path]) == 0
     world.releases["b"] = FakeRelease({"README.md": "new"}, ref="b", revision="decade")
     world.releases["b@c0ffee"] = old
-    assert run(["verify", path]) == 0
+    assert call(["verify", path]) == 0
     assert world.asked["candidate"] == "b@c0ffee"

@@ -55,11 +55,14 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
+    sys.exit(call(sys.argv[1:] if argv is None else argv))
 
 
-def run(argv: Sequence[str]) -> int:
-    """Run one command line and return its exit code; errors become one line on stderr."""
+def call(argv: Sequence[str]) -> int:
+    """Run one command line and return its exit code; errors become one line on stderr.
+
+    No function here may bear the name of a command: its module would take the name's place.
+    """
     try:
         code = application(argv).main(list(argv) or ["--help"], prog_name="apograph", standalone_mode=False)
         sys.stdout.flush()
