@@ -8,7 +8,7 @@ from pathlib import Path
 from apograph.align.names_of import names_of, squeeze
 from apograph.evidence.mentions import bytecode, mentions_of_the_other
 from apograph.evidence.registry import Case
-from apograph.findings import Bearing, Finding
+from apograph.findings import Bearing, Finding, Unexamined
 from apograph.release.types import Card
 from tests.evidence.fakes import FakeRelease, Step
 
@@ -122,21 +122,42 @@ def test_a_release_does_not_mention_itself() -> None:
     assert found(Case(REFERENCE, REFERENCE)) == {}
 
 
-def test_names_in_bytecode(tmp_path: Path) -> None:
-    source = tmp_path / "old.py"
-    names = ["unroll_bundle", "count_strokes", "seal_margin", "ink_density", "fold_lines", "read_columns"]
+def compiled(folder: Path, names: list[str]) -> bytes:
+    source = folder / "old.py"
     source.write_text("\n".join(f"def {name}(picture): return picture" for name in names))
-    compiled = Path(
-        py_compile.compile(str(source), cfile=str(tmp_path / "old.pyc"), doraise=True)
-    ).read_bytes()
-    theirs = "\n".join(f"def {name}(image): pass" for name in names[:5])
-    reference, base = FakeRelease({"m.py": theirs}), FakeRelease({"b.py": "def seal_margin(): pass"})
-    candidate = FakeRelease({"__pycache__/old.cpython-311.pyc": compiled, "x.py": ""})
-    finding = next(iter(bytecode(Case(reference, candidate))))
+    target = str(folder / "old.pyc")
+    return Path(py_compile.compile(str(source), cfile=target, doraise=True)).read_bytes()
+
+
+NAMES = ["unroll_bundle", "count_strokes", "seal_margin", "ink_density", "fold_lines", "read_columns"]
+THEIRS = "\n".join(f"def {name}(image): pass" for name in NAMES[:5])
+
+
+def test_names_in_bytecode(tmp_path: Path) -> None:
+    reference, base = FakeRelease({"m.py": THEIRS}), FakeRelease({"b.py": "def seal_margin(): pass"})
+    candidate = FakeRelease({"__pycache__/old.cpython-311.pyc": compiled(tmp_path, NAMES), "x.py": ""})
+    (finding,) = bytecode(Case(reference, candidate))
     assert isinstance(finding, Finding)
     assert finding.bearing is Bearing.SUPPORTING
-    assert finding.exhibits[0].data["items"] == sorted(names[:5])
-    with_base = next(iter(bytecode(Case(reference, candidate, bases=(base,)))))
+    assert finding.exhibits[0].data["items"] == sorted(NAMES[:5])
+    (with_base,) = bytecode(Case(reference, candidate, bases=(base,)))
     assert isinstance(with_base, Finding)
     assert with_base.bearing is Bearing.CONTEXT
     assert "seal_margin" not in with_base.exhibits[0].data["items"]
+    (mirrored,) = bytecode(Case(candidate, reference))
+    assert isinstance(mirrored, Finding)
+    assert (mirrored.id, mirrored.measures) == ("history.bytecode:reference", finding.measures)
+
+
+def test_names_that_the_published_code_has_too_are_no_left_overs(tmp_path: Path) -> None:
+    pyc = {"__pycache__/old.cpython-311.pyc": compiled(tmp_path, NAMES), "new.py": THEIRS}
+    (finding,) = bytecode(Case(FakeRelease({"m.py": THEIRS}), FakeRelease(pyc)))
+    assert isinstance(finding, Finding)
+    assert finding.exhibits[0].data["items"] == []
+
+
+def test_broken_bytecode_is_named(tmp_path: Path) -> None:
+    broken = {"a.pyc": compiled(tmp_path, NAMES)[:60], "x.py": ""}
+    (gap,) = bytecode(Case(FakeRelease({"m.py": THEIRS}), FakeRelease(broken)))
+    assert isinstance(gap, Unexamined)
+    assert (gap.side, gap.path, gap.fault) == ("candidate", "a.pyc", True)

@@ -39,6 +39,13 @@ def test_one_kind_does_not_decide() -> None:
     assert answer(finding("code"), finding("code")).relation == "undetermined"
 
 
+def test_distinctive_code_under_the_same_names_is_a_common_origin() -> None:
+    names = replace(finding("config", Bearing.SUPPORTING), id="config.shared_names")
+    assert answer(finding("code"), names).relation == "common origin"
+    assert answer(finding("code"), names).direction == "unknown"
+    assert answer(names).relation == "undetermined"
+
+
 def test_an_equal_source_file_is_one_kind_not_two() -> None:
     assert answer(finding("code"), finding("files")).relation == "undetermined"
     assert answer(finding("code"), finding("files"), finding("tokenizer")).relation == "copy or derivative"

@@ -17,6 +17,7 @@ from apograph.findings import (
     Location,
     Measure,
     Message,
+    Refusal,
     Side,
     Strength,
     Unexamined,
@@ -127,51 +128,61 @@ def _removed(version: Version, writer: Release) -> bool:
 
 @examiner("history", needs=Part.CODE)
 def bytecode(case: Case) -> Iterator[Finding | Unexamined]:
-    """Names in the candidate's left-over bytecode that the reference's code has too, and no base has."""
-    found = list(_bytecode_of(case.candidate))
-    if not found:
-        return
-    theirs = _words(case.reference)
-    explained: set[str] = set()
+    """Names in one side's left-over bytecode that the other's code has too, and no base has."""
+    sides: tuple[tuple[Side, Release, Release], ...] = (
+        ("candidate", case.candidate, case.reference),
+        ("reference", case.reference, case.candidate),
+    )
+    for side, release, other in sides:
+        found: list[tuple[str, Bytecode]] = []
+        for path, read in _bytecode_of(release):
+            if isinstance(read, Refusal):
+                yield Unexamined("history", read.message, side, path, fault=True, code=read.code)
+            else:
+                found.append((path, read))
+        if found:
+            yield _compiled(case, side, found, _words(other) - _words(release))
+
+
+def _compiled(case: Case, side: Side, found: list[tuple[str, Bytecode]], theirs: set[str]) -> Finding:
+    """``theirs``: words of the other's sources that the published sources of this side do not have."""
     for release in (*case.bases, *case.claimed):
-        explained |= _words(release)
-    for path, code in found:
-        names = sorted(set(code.names) & theirs)
-        own = [name for name in names if name not in explained and COMPOUND.fullmatch(name)]
-        yield Finding(
-            id=f"history.bytecode:{path}",
-            channel="history",
-            message=Message(
-                "history.bytecode.found", {"path": path, "n": len(own), "version": code.python_version}
-            ),
-            bearing=Bearing.SUPPORTING if len(own) >= MANY_NAMES else Bearing.CONTEXT,
-            measures=(
-                Measure("history.bytecode_names", len(code.names)),
-                Measure("history.bytecode_shared", len(names)),
-                Measure("history.bytecode_own", len(own)),
-            ),
-            exhibits=(
-                Exhibit(
-                    "list",
-                    {"items": own[:ROWS], "more": max(0, len(own) - ROWS)},
-                    Message("history.bytecode.caption"),
-                ),
-                Exhibit(
-                    "list",
-                    {"items": list(code.filenames)[:ROWS], "more": 0},
-                    Message("history.bytecode.sources"),
-                ),
-            ),
-            locations=(Location("candidate", path),),
-            alternatives=(Message("history.bytecode.alternative"),),
-        )
+        theirs = theirs - _words(release)
+    own = {path: [n for n in code.names if n in theirs and COMPOUND.fullmatch(n)] for path, code in found}
+    names = sorted({name for part in own.values() for name in part})
+    rows: list[Json] = [
+        [path, code.python_version, len(code.names), len(own[path]), ", ".join(code.filenames[:1])]
+        for path, code in sorted(found, key=lambda entry: -len(own[entry[0]]))[:ROWS]
+    ]
+    columns = ["file", "python", "names", "names_of_the_other", "source"]
+    shown = {"items": names[:ROWS], "more": max(0, len(names) - ROWS)}
+    return Finding(
+        id=f"history.bytecode:{side}",
+        channel="history",
+        message=Message("history.bytecode.found", {"side": side, "files": len(found), "n": len(names)}),
+        bearing=Bearing.SUPPORTING if len(names) >= MANY_NAMES else Bearing.CONTEXT,
+        measures=(
+            Measure("history.bytecode_files", len(found)),
+            Measure("history.bytecode_names", len({n for _, code in found for n in code.names})),
+            Measure("history.bytecode_own", len(names)),
+        ),
+        exhibits=(
+            Exhibit("list", shown, Message("history.bytecode.caption")),
+            Exhibit("table", {"columns": columns, "rows": rows}, Message("history.bytecode.sources")),
+        ),
+        locations=tuple(Location(side, path) for path, _ in found[:ROWS]),
+        alternatives=(Message("history.bytecode.alternative"),),
+    )
 
 
-def _bytecode_of(release: Release) -> Iterator[tuple[str, Bytecode]]:
+def _bytecode_of(release: Release) -> Iterator[tuple[str, Bytecode | Refusal]]:
     for file in release.files:
         if file.path.endswith(".pyc") and (content := release.read(file.path)) is not None:
-            read = sandbox.call("apograph.release.bytecode:read_bytecode", content, file.path)
-            yield file.path, plain.load(Bytecode, read)
+            try:
+                read = sandbox.call("apograph.release.bytecode:read_bytecode", content, file.path)
+                yield file.path, plain.load(Bytecode, read)
+            except Refusal as refusal:
+                yield file.path, refusal
 
 
 def _words(release: Release) -> set[str]:

@@ -19,6 +19,10 @@ ONE_KIND = {"files": "code"}
 """An equal source file is seen by both channels: one file from a third party must not count twice."""
 ENOUGH = 2
 """Kinds of evidence that must agree before the two are called related."""
+SAME_NAMES = "config.shared_names"
+"""Both give their model, classes and modules the same names of their own. With distinctive material of one
+kind that is a common origin, though not a copy: nothing was renamed, or both took a third's code and names."""
+COUNTS = (Bearing.SUPPORTING, Bearing.DISTINCTIVE)
 EXPLAINED = ("explain.base", "code_explained")
 """Measures that count what a base (or claimed source) explains of the shared material."""
 
@@ -45,6 +49,10 @@ def conclude(
     if _kinds(channels) >= ENOUGH and set(channels) & set(MATERIAL):
         return _related(told, distinctive, channels, bases_given, notes)
     basis = tuple(f.id for f in distinctive)
+    if set(channels) & set(MATERIAL) and any(f.id == SAME_NAMES and f.bearing in COUNTS for f in told):
+        message = Message("conclusion.common_names", {"list": ", ".join(channels)})
+        basis = (*basis, SAME_NAMES)
+        return Conclusion("common origin", message, basis, strength=Strength("descriptive"), notes=notes)
     if distinctive:
         message = Message("conclusion.undetermined.one_kind", {"list": ", ".join(channels)})
         return Conclusion("undetermined", message, basis, notes=notes)
