@@ -127,3 +127,30 @@ def test_stream_gives_none_after_a_row_has_ended(
     steps = list(stream(model, rows, Decoding(max_new_tokens=8), tokenizer.special.stops))
     assert [s[0] for s in steps] == [346, 250, 201, 339, None, None, None, None]
     assert None not in [s[1] for s in steps]
+
+
+def test_a_stop_below_the_first_beams_is_no_hypothesis() -> None:
+    from apograph.minicpmv.generate import beam_search
+
+    first = torch.full((10,), 1e-9)
+    first[[0, 1, 3]] = torch.tensor([0.40, 0.35, 0.25])
+
+    class Fixed:
+        """First the distribution above, then a flat one."""
+
+        device = torch.device("cpu")
+        calls = 0
+
+        def embedding(self, ids: torch.Tensor) -> torch.Tensor:
+            return torch.zeros(len(ids), 1)
+
+        def __call__(self, embeds: torch.Tensor, *_: Any, keep: int) -> torch.Tensor:
+            self.calls += 1
+            logits = first.log() if self.calls == 1 else torch.zeros(10)
+            return logits.expand(len(embeds), keep, 10)
+
+    decoding = Decoding(beams=2, max_new_tokens=2)
+    found = beam_search(Fixed(), torch.zeros(1, 1), decoding, (3,))  # type: ignore[arg-type]
+    # log 0.25 would beat (log 0.40 + log 0.10) / 2, but the stop was only third of two.
+    assert len(found) == 2
+    assert found[0] == 0

@@ -11,7 +11,7 @@ import torch
 
 from apograph.minicpmv.config import Config, Reading
 from apograph.minicpmv.model import Model
-from apograph.minicpmv.vision import plane_positions, row_positions
+from apograph.minicpmv.vision import gelu, plane_positions, row_positions
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = sorted(path.stem for path in (GOLDEN / "images").glob("*.png"))
@@ -95,3 +95,13 @@ def test_without_batching_the_original_is_the_own_mask_reading(
     with torch.inference_mode():
         found = alone.see([picture("vga640x480")])
     torch.testing.assert_close(found, variants["vga640x480.resampler_out_own_mask_1d"], atol=1e-4, rtol=0)
+
+
+def test_gelu_that_is_looked_up_is_gelu() -> None:
+    every = torch.arange(1 << 16, dtype=torch.int32).to(torch.int16).view(torch.bfloat16).view(256, 256)
+    expected = torch.nn.functional.gelu(every, approximate="tanh")
+    with torch.inference_mode():
+        assert torch.equal(gelu(every).view(torch.int16), expected.view(torch.int16))
+    weight = torch.ones(3, dtype=torch.bfloat16, requires_grad=True)
+    gelu(weight).sum().backward()
+    assert weight.grad is not None

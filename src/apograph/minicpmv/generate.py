@@ -9,7 +9,7 @@ top-k).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,7 +122,6 @@ def beam_search(
     prompt: Tensor,
     decoding: Decoding,
     stops: Sequence[int],
-    stopped: Callable[[], bool] = lambda: False,
 ) -> list[int]:
     """The best of ``decoding.beams`` continuations of one prompt (T, D), by mean log probability.
 
@@ -130,7 +129,7 @@ def beam_search(
     every beam could stop) continuations those that stop are kept as hypotheses when they rank among the
     first ``beams``; the search ends when no running beam can still beat the worst of ``beams`` hypotheses
     at its present length. Whichever stop id ended it, the answer ends with the first of ``stops``, as
-    theirs did. ``stopped`` is asked before every step.
+    theirs did.
     """
     width = decoding.beams
     cache = new_cache()
@@ -158,8 +157,8 @@ def beam_search(
                 break
         done = sorted(done, key=lambda hypothesis: -hypothesis[0])[:width]
         attainable = best[0].item() / (step + 1) ** decoding.length_penalty
-        if (len(done) == width and done[-1][0] >= attainable) or stopped():
-            return done[0][1] if done else []
+        if len(done) == width and done[-1][0] >= attainable:
+            return done[0][1]
         scores = torch.tensor([r[0] for r in running], device=model.device)
         beams = torch.tensor([r[1] for r in running], device=model.device)
         ids = torch.tensor([r[2] for r in running], device=model.device)

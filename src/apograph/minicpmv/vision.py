@@ -19,6 +19,7 @@ Module names are those of the release below ``vpm.``.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -92,6 +93,22 @@ class Attention(nn.Module):
         return self.out_proj(y.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
 
+@cache
+def _gelu_table() -> Tensor:
+    """GELU of all 65,536 bfloat16 values, in the order of their bits."""
+    every = torch.arange(1 << 16, dtype=torch.int32).to(torch.int16).view(torch.bfloat16)
+    return functional.gelu(every, approximate="tanh")
+
+
+def gelu(x: Tensor) -> Tensor:
+    """The tanh form of GELU. In bfloat16 on a CPU it is looked up: the same values, and up to eight times
+    faster than tanh, which would take longer than the products around it when values are large."""
+    if x.dtype != torch.bfloat16 or x.device.type != "cpu" or torch.is_grad_enabled():
+        return functional.gelu(x, approximate="tanh")
+    bits = x.reshape(-1).view(torch.uint16).to(torch.int32)
+    return _gelu_table().index_select(0, bits).view(x.shape)
+
+
 class MLP(nn.Module):
     """Two layers with the tanh form of GELU between."""
 
@@ -102,7 +119,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, N, D) -> (B, N, D)"""
-        return self.fc2(functional.gelu(self.fc1(x), approximate="tanh"))  # type: ignore[no-any-return]
+        return self.fc2(gelu(self.fc1(x)))  # type: ignore[no-any-return]
 
 
 class Block(nn.Module):
