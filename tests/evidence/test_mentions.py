@@ -153,7 +153,9 @@ def test_names_that_the_published_code_has_too_are_no_left_overs(tmp_path: Path)
     pyc = {"__pycache__/old.cpython-311.pyc": compiled(tmp_path, NAMES), "new.py": THEIRS}
     (finding,) = bytecode(Case(FakeRelease({"m.py": THEIRS}), FakeRelease(pyc)))
     assert isinstance(finding, Finding)
-    assert finding.exhibits[0].data["items"] == []
+    assert finding.exhibits[0].data["items"] == sorted(NAMES[:5])
+    assert finding.message.params["gone"] == 0
+    assert finding.bearing is Bearing.CONTEXT
 
 
 def test_broken_bytecode_is_named(tmp_path: Path) -> None:

@@ -141,30 +141,36 @@ def bytecode(case: Case) -> Iterator[Finding | Unexamined]:
             else:
                 found.append((path, read))
         if found:
-            yield _compiled(case, side, found, _words(other) - _words(release))
+            yield _compiled(case, side, found, _words(other))
 
 
 def _compiled(case: Case, side: Side, found: list[tuple[str, Bytecode]], theirs: set[str]) -> Finding:
-    """``theirs``: words of the other's sources that the published sources of this side do not have."""
+    """``theirs``: words of the other's sources."""
     for release in (*case.bases, *case.claimed):
         theirs = theirs - _words(release)
-    own = {path: [n for n in code.names if n in theirs and COMPOUND.fullmatch(n)] for path, code in found}
-    names = sorted({name for part in own.values() for name in part})
+    published = _words(case.candidate if side == "candidate" else case.reference)
+    shared = {path: [n for n in code.names if n in theirs and COMPOUND.fullmatch(n)] for path, code in found}
+    names = sorted({name for part in shared.values() for name in part})
+    gone = [name for name in names if name not in published]
     rows: list[Json] = [
-        [path, code.python_version, len(code.names), len(own[path]), ", ".join(code.filenames[:1])]
-        for path, code in sorted(found, key=lambda entry: -len(own[entry[0]]))[:ROWS]
+        [path, code.python_version, len(code.names), len(shared[path]), ", ".join(code.filenames[:1])]
+        for path, code in sorted(found, key=lambda entry: -len(shared[entry[0]]))[:ROWS]
     ]
     columns = ["file", "python", "names", "names_of_the_other", "source"]
-    shown = {"items": names[:ROWS], "more": max(0, len(names) - ROWS)}
+    listed = [*gone, *(name for name in names if name in published)]
+    shown = {"items": listed[:ROWS], "more": max(0, len(listed) - ROWS)}
     return Finding(
         id=f"history.bytecode:{side}",
         channel="history",
-        message=Message("history.bytecode.found", {"side": side, "files": len(found), "n": len(names)}),
-        bearing=Bearing.SUPPORTING if len(names) >= MANY_NAMES else Bearing.CONTEXT,
+        message=Message(
+            "history.bytecode.found", {"side": side, "files": len(found), "n": len(names), "gone": len(gone)}
+        ),
+        bearing=Bearing.SUPPORTING if len(gone) >= MANY_NAMES else Bearing.CONTEXT,
         measures=(
             Measure("history.bytecode_files", len(found)),
             Measure("history.bytecode_names", len({n for _, code in found for n in code.names})),
-            Measure("history.bytecode_own", len(names)),
+            Measure("history.bytecode_shared", len(names)),
+            Measure("history.bytecode_gone", len(gone)),
         ),
         exhibits=(
             Exhibit("list", shown, Message("history.bytecode.caption")),

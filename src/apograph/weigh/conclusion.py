@@ -21,7 +21,7 @@ ENOUGH = 2
 """Kinds of evidence that must agree before the two are called related."""
 SAME_NAMES = "config.shared_names"
 """Both give their model, classes and modules the same names of their own. With distinctive material of one
-kind that is a common origin, though not a copy: nothing was renamed, or both took a third's code and names."""
+kind that is a common origin, not a copy: nothing was renamed, or both took a third's code and names."""
 COUNTS = (Bearing.SUPPORTING, Bearing.DISTINCTIVE)
 EXPLAINED = ("explain.base", "code_explained")
 """Measures that count what a base (or claimed source) explains of the shared material."""
