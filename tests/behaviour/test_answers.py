@@ -107,6 +107,17 @@ def test_a_weak_panel_makes_the_strength_descriptive() -> None:
     assert identical.bearing is Bearing.SUPPORTING
 
 
+def test_a_weak_panel_alone_supports_nothing() -> None:
+    """Unrelated able models that err alike, and a weaker panel: it fools the plug-in test, not the finding."""
+    rng = np.random.default_rng(6)
+    for _ in range(5):
+        sheet = simulate(rng, 1000, [0.8, 0.8, *[-1.0] * 12], options=4, sharpen=2.0)
+        identical = found(prepare(sheet, 0, 1, range(2, 14)))["answers.identical"]
+        assert float(str(value(identical, "plug_in"))) < -2
+        assert identical.bearing is Bearing.CONTEXT
+        assert identical.strength.log10_p is None
+
+
 def test_unrelated_models_speak_against() -> None:
     rng = np.random.default_rng(5)
     findings = found(prepare(simulate(rng, 800, [0.5] * 14, options=8), 0, 1, range(2, 14)))

@@ -11,7 +11,15 @@ import numpy as np
 from apograph.behaviour.canonical import EMPTY, FAILED, MISSING, REFUSED
 from apograph.behaviour.pairs import Counts, beyond_panel, count_pair, drift, effects, independence
 from apograph.behaviour.panel import accuracy, usable
-from apograph.behaviour.shared import LEAST_GAMMA, Shared, left_out, match_chances, rank, shared_errors
+from apograph.behaviour.shared import (
+    LEAST_GAMMA,
+    WEAK_GAMMA,
+    Shared,
+    left_out,
+    match_chances,
+    rank,
+    shared_errors,
+)
 from apograph.behaviour.tell import CHANNEL, effect, measure, short, strength, table, words
 from apograph.behaviour.view import View, reference_view
 from apograph.findings import Bearing, Exhibit, Finding, Message, Strength, Unexamined
@@ -153,7 +161,7 @@ def _identical(answers: Answers, view: View, panel: tuple[int, ...], counts: Cou
         f"{CHANNEL}.identical",
         CHANNEL,
         words(f"identical.found.{keyed}", s=s, m=m, expected=found.expected, panel=len(panel)),
-        bearing=_bearing(found, limits, p, most),
+        bearing=_bearing(found, limits, p, most, bool(answers.panel.strong)),
         strength=_strength(found, limits, keyed),
         measures=(
             measure("both_wrong", s),
@@ -213,13 +221,15 @@ def _strength(found: Shared, limits: tuple[Message, ...], keyed: str) -> Strengt
     return strength("calibrated", found.log10_upper, words(f"null.identical_{keyed}"))
 
 
-def _bearing(found: Shared, limits: tuple[Message, ...], p: float, most: float) -> Bearing:
+def _bearing(found: Shared, limits: tuple[Message, ...], p: float, most: float, able: bool) -> Bearing:
     """Distinctive when the worst case passes 1e-6 by all the panel's rules; supporting when the plug-in test
-    does, with a Γ of at least 3 that no panel model reaches; against when the candidate repeats no more than
-    the panel although a copy of half the answers would have shown (power 95 % at 1e-6)."""
+    does, with a Γ that no panel model reaches and of at least 3 (30 unless the panel is as ``able`` as both
+    sides); against when the candidate repeats no more than the panel although a copy of half the answers
+    would have shown (power 95 % at 1e-6)."""
     if found.log10_upper is not None and found.log10_upper <= LEVEL and not limits:
         return Bearing.DISTINCTIVE
-    if found.log10_plug <= LEVEL and found.gamma >= LEAST_GAMMA and found.gamma > most:
+    least = max(most, LEAST_GAMMA if able else WEAK_GAMMA)
+    if found.log10_plug <= LEVEL and found.gamma > least:
         return Bearing.SUPPORTING
     if p > 0.1 and found.log10_plug > -2 and _would_show(found):
         return Bearing.AGAINST
