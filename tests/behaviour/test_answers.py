@@ -108,7 +108,7 @@ def test_a_weak_panel_makes_the_strength_descriptive() -> None:
 
 
 def test_a_weak_panel_alone_supports_nothing() -> None:
-    """Unrelated able models that err alike, and a weaker panel: it fools the plug-in test, not the finding."""
+    """Unrelated able models that err alike, a weaker panel: it fools the plug-in test, not the finding."""
     rng = np.random.default_rng(6)
     for _ in range(5):
         sheet = simulate(rng, 1000, [0.8, 0.8, *[-1.0] * 12], options=4, sharpen=2.0)
