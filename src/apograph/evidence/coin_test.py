@@ -1,0 +1,95 @@
+"""The exact test of sign coins: one two-sided p for each module, corrected for their number.
+
+Null hypothesis: in at least one of the two releases the module's initial weights were drawn independently of
+the other from a law that is symmetric in sign, training and conversion commute with flips, and nobody chose
+signs, order or basis in view of the other. Then the sign of each unit's inner product with its counterpart
+is a fair coin, whatever data, order and tokenizer the two shared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from apograph.align.modules import FAMILIES, Module
+from apograph.evidence.coin_products import Products
+
+FLOOR_P, FLOOR_SHARE = -6.0, 0.6
+"""A module counts if its corrected p is at most 10^-6 and more than 60 % of its coins agree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Coins:
+    """The coins of one module. ``heads`` of ``n`` (exact zeros are dropped); ``log10_p`` of the module alone
+    and ``corrected`` by Holm within its family and Bonferroni over the families; ``cosine`` is the median
+    |cosine| of paired units."""
+
+    module: Module
+    heads: int
+    n: int
+    cosine: float
+    log10_p: float
+    corrected: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """Of the coins that agree, heads or tails, whichever are more."""
+        return max(self.heads, self.n - self.heads) / self.n if self.n else 0.5
+
+    @property
+    def counts(self) -> bool:
+        """Whether the module passes the floor."""
+        return self.corrected <= FLOOR_P and self.share > FLOOR_SHARE
+
+
+def throw(products: Mapping[Module, Products]) -> tuple[Coins, ...]:
+    """The coins of every module, with p values corrected over all of them."""
+    thrown = [_coins(module, values) for module, values in products.items()]
+    families = [f for f in FAMILIES if any(c.module.family == f for c in thrown)]
+    done: list[Coins] = []
+    for family in families:
+        own = [c for c in thrown if c.module.family == family]
+        holm = holm_adjusted([c.log10_p for c in own])
+        done += [
+            replace(c, corrected=min(0.0, p + math.log10(len(families))))
+            for c, p in zip(own, holm, strict=True)
+        ]
+    return tuple(done)
+
+
+def _coins(module: Module, products: Products) -> Coins:
+    dot, own, other = products
+    heads, tails = int((dot > 0).sum()), int((dot < 0).sum())
+    lengths = np.sqrt(own * other)
+    known = lengths > 0
+    cosine = float(np.median(np.abs(dot[known] / lengths[known]))) if known.any() else 0.0
+    return Coins(module, heads, heads + tails, cosine, two_sided(heads, heads + tails))
+
+
+def two_sided(heads: int, n: int) -> float:
+    """log10 of min(1, 2 P(X >= max(heads, n - heads))) for X ~ Binomial(n, 1/2), summed in whole numbers."""
+    most = max(heads, n - heads)
+    term = total = math.comb(n, most)
+    for k in range(most, n):
+        term = term * (n - k) // (k + 1)
+        total += term
+    return min(0.0, math.log10(total) + (1 - n) * math.log10(2))
+
+
+def holm_adjusted(log10_p: Sequence[float]) -> list[float]:
+    """Holm's step-down adjustment (1979), in log10: valid whatever the tests' dependence."""
+    adjusted = [0.0] * len(log10_p)
+    top = -math.inf
+    for rank, place in enumerate(sorted(range(len(log10_p)), key=lambda n: log10_p[n])):
+        top = max(top, log10_p[place] + math.log10(len(log10_p) - rank))
+        adjusted[place] = min(0.0, top)
+    return adjusted
+
+
+def pooled(coins: Sequence[Coins]) -> tuple[int, int]:
+    """Coins that agree (each module's own majority) and all coins: an effect size, never a test, since
+    duplicated layers share their coins."""
+    return sum(max(c.heads, c.n - c.heads) for c in coins), sum(c.n for c in coins)
