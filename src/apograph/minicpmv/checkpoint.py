@@ -18,7 +18,7 @@ from apograph.findings import Message, Refusal
 from apograph.minicpmv import names
 from apograph.minicpmv.config import Config, Reading
 from apograph.minicpmv.model import Model
-from apograph.minicpmv.store import Reader
+from apograph.minicpmv.store import Reader, release_memory
 from apograph.minicpmv.tokens import Tokenizer
 
 TOKENIZER = "tokenizer.json"
@@ -100,6 +100,7 @@ def load(
             if found != shape:
                 raise wrong_shape(theirs, found, shape)
             put(model, name, reader.whole(theirs, dtype, device))
+        release_memory()
     return finish(model, device)
 
 

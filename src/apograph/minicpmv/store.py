@@ -5,8 +5,10 @@ No piece is larger than 16 MiB (or one row), so reading costs no more memory tha
 
 from __future__ import annotations
 
+import ctypes
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -59,6 +61,22 @@ class Reader:
         for first, rows in self.pieces(name):
             out[first : first + len(rows)] = rows
         return out.reshape(info.shape or ())
+
+
+@cache
+def _trim() -> Callable[[int], int] | None:
+    try:
+        return ctypes.CDLL(None).malloc_trim  # type: ignore[no-any-return]
+    except (OSError, AttributeError, TypeError):
+        return None  # another C library than glibc
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system. Blocks that stay and blocks that go alternate while a model
+    loads, and glibc would keep some of what was freed between them."""
+    trim = _trim()
+    if trim is not None:
+        trim(0)
 
 
 Source = tuple[str, torch.dtype, tuple[int, ...], Callable[[], Iterable[Tensor]]]
