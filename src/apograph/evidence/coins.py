@@ -22,7 +22,7 @@ from apograph.evidence.coin_products import ProductFold
 from apograph.evidence.coin_test import Coins, pooled, throw
 from apograph.evidence.registry import Case
 from apograph.evidence.stream import stream
-from apograph.findings import Bearing, Finding, Json, Measure, Message, Strength
+from apograph.findings import Bearing, Finding, Json, Measure, Message, Refusal, Strength
 from apograph.release.tensor_store import TensorStore, open_store
 from apograph.release.types import Release
 
@@ -78,10 +78,10 @@ def findings(case: Case, planned: Plan) -> Iterator[Finding]:
     counted = [c for c in coins if c.counts]
     passed = [c for c in counted if not _repeated(c.module, planned.stores)]
     planned.excluded["repeated"] += len(counted) - len(passed)
-    explained = _explained(case, planned, passed) if passed else set()
-    beyond = [c for c in passed if c.module.label not in explained]
+    explained, bases = _explained(case, planned, passed) if passed else (set(), 0)
+    beyond = [c for c in passed if (c.module.family, c.module.label) not in explained]
     ratio = effect(beyond, planned.stores) if beyond else None
-    yield _finding(planned, coins, passed, beyond, ratio)
+    yield _finding(planned, coins, passed, beyond, ratio, bases)
 
 
 def effect(coins: Sequence[Coins], stores: Stores) -> tuple[float, float]:
@@ -118,11 +118,17 @@ def _side_repeats(module: Module, store: TensorStore, side: str) -> bool:
     return bool((likeness.max(axis=1) > max(REPEATED, 6 / np.sqrt(flat.shape[1]))).mean() > 0.01)
 
 
-def _explained(case: Case, planned: Plan, passed: Sequence[Coins]) -> set[str]:
-    """Labels of modules whose coins a base has as well: what the reference inherited explains them."""
-    explained: set[str] = set()
-    for base in case.bases:
-        store = open_store(base)
+def _explained(case: Case, planned: Plan, passed: Sequence[Coins]) -> tuple[set[tuple[str, str]], int]:
+    """Families and labels of modules whose coins a base has as well, which explains them; and how many bases
+    have weights that could be read."""
+    explained: set[tuple[str, str]] = set()
+    read = 0
+    for base in (*case.bases, *case.claimed):
+        try:
+            store = open_store(base)
+        except Refusal:
+            continue
+        read += 1
         try:
             found = match_tensors(store, planned.stores[0])
             inner = plan(found.matches, (store, planned.stores[0]), (_config(base), _config(case.reference)))
@@ -133,10 +139,11 @@ def _explained(case: Case, planned: Plan, passed: Sequence[Coins]) -> set[str]:
             labels = {s.match.reference.name: c.module.label for c in passed for s in c.module.slices}
             for coins in throw(fold.finish()):
                 if coins.counts:
-                    explained |= {labels[s.match.candidate.name] for s in coins.module.slices}
+                    names = {s.match.candidate.name for s in coins.module.slices}
+                    explained |= {(coins.module.family, labels[name]) for name in names}
         finally:
             store.close()
-    return explained
+    return explained, read
 
 
 def _config(release: Release) -> Mapping[str, Json]:
@@ -149,11 +156,13 @@ def _finding(
     passed: Sequence[Coins],
     beyond: Sequence[Coins],
     ratio: tuple[float, float] | None,
+    bases: int,
 ) -> Finding:
     best = min(c.corrected for c in coins)
     agree, thrown = pooled(beyond or coins)
     measures = [
         Measure("coins_modules", len(coins)),
+        Measure("weights_bases", bases),
         Measure("coins_passed", len(passed), n=len(coins)),
         Measure("coins_beyond", len(beyond), n=len(coins)),
         Measure("coins_share", agree / thrown if thrown else None, n=thrown),
@@ -171,7 +180,7 @@ def _finding(
         kind, bearing = "weak", Bearing.SUPPORTING
     params = {
         "n": len(beyond or passed), "all": len(coins), "share": agree / thrown if thrown else 0.5,
-        "cosine": measures[4].value or 0.0, "ratio": ratio[1] if ratio else 0.0, "power": int(-best),
+        "cosine": measures[5].value or 0.0, "ratio": ratio[1] if ratio else 0.0, "power": int(-best),
     }  # fmt: skip
     return Finding(
         "weights.coins",
