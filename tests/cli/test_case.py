@@ -42,3 +42,27 @@ def test_anything_else_is_refused(tmp_path: Path, content: bytes, kind: str) -> 
     with pytest.raises(Refusal) as refused:
         read_case(str(tmp_path / "case.toml"))
     assert (refused.value.code, refused.value.message.key) == (4, f"cli.error.case.{kind}")
+
+
+def test_answers_in_a_case_file(tmp_path: Path) -> None:
+    for name in ("r.jsonl", "c.jsonl", "p.jsonl"):
+        (tmp_path / name).write_text("")
+    case = tmp_path / "case.toml"
+    case.write_text(
+        'reference = "a"\ncandidate = "b"\nanswers = ["r.jsonl", "c.jsonl"]\npanel_answers = ["p.jsonl"]\n'
+    )
+    files = read_case(str(case)).answers
+    assert files is not None
+    assert (files.reference, files.candidate) == (str(tmp_path / "r.jsonl"), str(tmp_path / "c.jsonl"))
+    assert (files.panel, files.noised, files.key) == ((str(tmp_path / "p.jsonl"),), (), None)
+
+
+@pytest.mark.parametrize(
+    "line", ['answers = ["one"]', 'key = "k"', 'answers = ["a", "b"]\nkey = 3', "answers = [1, 2]"]
+)
+def test_answers_that_make_no_sense_are_refused(tmp_path: Path, line: str) -> None:
+    case = tmp_path / "case.toml"
+    case.write_text(f'reference = "a"\ncandidate = "b"\n{line}\n')
+    with pytest.raises(Refusal) as refusal:
+        read_case(str(case))
+    assert refusal.value.code == 4

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apograph.findings import Message, Param, Refusal
 
 _LARGEST = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFiles:
+    """Files of recorded answers: both sides', the panel's, those of noised copies, and the key."""
+
+    reference: str
+    candidate: str
+    panel: tuple[str, ...] = ()
+    noised: tuple[str, ...] = ()
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +33,18 @@ class Inputs:
     claimed: tuple[str, ...] = ()
     panel: tuple[str, ...] = ()
     claims: str | None = None
+    answers: AnswerFiles | None = None
+
+
+def answer_files(
+    sides: tuple[str, str] | None, panel: Sequence[str], noised: Sequence[str], key: str | None
+) -> AnswerFiles | None:
+    """What the options name. Raises Refusal 4 for a panel, noised answers or a key without ``--answers``."""
+    if sides is None:
+        if panel or noised or key:
+            raise Refusal(4, Message("cli.error.answers_alone"))
+        return None
+    return AnswerFiles(*sides, tuple(panel), tuple(noised), key)
 
 
 def read_case(path: str) -> Inputs:
@@ -41,10 +65,23 @@ def read_case(path: str) -> Inputs:
     claims = content.pop("claims", None)
     if claims is not None and not isinstance(claims, str):
         raise _refusal("value", path, field="claims")
+    answers = _answers(folder, content, path)
     if content:
         raise _refusal("field", path, field=next(iter(content)))
     claims = None if claims is None else _beside(folder, claims)
-    return Inputs(reference, candidate, base, claimed, panel, claims)
+    return Inputs(reference, candidate, base, claimed, panel, claims, answers)
+
+
+def _answers(folder: str, content: dict[str, object], path: str) -> AnswerFiles | None:
+    sides = _refs(folder, "answers", content.pop("answers", []), path)
+    panel, noised = (
+        _refs(folder, name, content.pop(name, []), path) for name in ("panel_answers", "noised_answers")
+    )
+    key = content.pop("key", None)
+    if len(sides) not in (0, 2) or not (key is None or isinstance(key, str)):
+        raise _refusal("value", path, field="key" if len(sides) in (0, 2) else "answers")
+    both = (sides[0], sides[1]) if sides else None
+    return answer_files(both, panel, noised, None if key is None else _beside(folder, key))
 
 
 def _side(folder: str, name: str, ref: object, path: str) -> str:

@@ -5,13 +5,28 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from apograph.cli import FOUND, worst
-from apograph.cli.case import Inputs, read_case
-from apograph.cli.options import Base, Claimed, Claims, Html, Json, Lang, Quiet, Sinks, Verbose
+from apograph.cli.case import AnswerFiles, Inputs, answer_files, read_case
+from apograph.cli.options import (
+    Answers,
+    Base,
+    Claimed,
+    Claims,
+    Html,
+    Json,
+    Key,
+    Lang,
+    NoisedAnswers,
+    PanelAnswers,
+    Quiet,
+    Sinks,
+    Verbose,
+)
 from apograph.cli.progress import Progress
 from apograph.findings import Bearing, Message, Refusal, Report
 from apograph.report.words import say
@@ -38,6 +53,10 @@ def compare(
         list[str], typer.Option("--panel", metavar="RELEASE", help=say("cli.compare.panel"))
     ] = [],  # noqa: B006
     claims: Claims = None,
+    answers: Answers = None,
+    panel_answers: PanelAnswers = [],  # noqa: B006
+    noised_answers: NoisedAnswers = [],  # noqa: B006
+    key: Key = None,
     case: Annotated[
         str | None, typer.Option("--case", metavar="CASE.toml", help=say("cli.compare.case"))
     ] = None,
@@ -50,7 +69,8 @@ def compare(
     quiet: Quiet = False,
     download: Annotated[bool, typer.Option("--download", help=say("cli.compare.download"))] = False,
 ) -> int:
-    named = (reference, candidate, *base, *claimed, *panel, claims)
+    recorded = answer_files(answers, panel_answers, noised_answers, key)
+    named = (reference, candidate, *base, *claimed, *panel, claims, recorded)
     if case is not None:
         if any(named):
             raise Refusal(4, Message("cli.error.case.alone"))
@@ -58,7 +78,7 @@ def compare(
     elif reference is None or candidate is None:
         raise Refusal(4, Message("cli.error.two_sides"))
     else:
-        inputs = Inputs(reference, candidate, tuple(base), tuple(claimed), tuple(panel), claims)
+        inputs = Inputs(reference, candidate, tuple(base), tuple(claimed), tuple(panel), claims, recorded)
     with Sinks(json, html, lang, verbose) as sinks:
         report = examined(inputs, only=only, download=download, quiet=quiet)
         sinks.write(report)
@@ -82,8 +102,22 @@ def examined(inputs: Inputs, *, only: list[str], download: bool, quiet: bool) ->
             claims=inputs.claims,
             download=download,
         )
+        if inputs.answers is not None:
+            case = replace(case, answers=_recorded(inputs.answers))
         report = examine(case, only=only, arguments=sys.argv[1:], progress=progress)
     return replace(report, unexamined=(*late, *report.unexamined))
+
+
+def _recorded(files: AnswerFiles) -> object:
+    from apograph.behaviour.answers import load_answers
+
+    return load_answers(
+        Path(files.reference),
+        Path(files.candidate),
+        [Path(path) for path in files.panel],
+        [Path(path) for path in files.noised],
+        None if files.key is None else Path(files.key),
+    )
 
 
 def exit_code(report: Report, fail_on: Level | None) -> int:

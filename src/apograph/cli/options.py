@@ -14,6 +14,16 @@ from apograph.report.words import languages, say
 Base = Annotated[list[str], typer.Option("--base", metavar="RELEASE", help=say("cli.option.base"))]
 Claimed = Annotated[list[str], typer.Option("--claimed", metavar="RELEASE", help=say("cli.option.claimed"))]
 Claims = Annotated[str | None, typer.Option("--claims", metavar="FILE", help=say("cli.option.claims"))]
+Answers = Annotated[
+    tuple[str, str] | None, typer.Option("--answers", metavar="R C", help=say("cli.option.answers"))
+]
+PanelAnswers = Annotated[
+    list[str], typer.Option("--panel-answers", metavar="FILE", help=say("cli.option.panel_answers"))
+]
+NoisedAnswers = Annotated[
+    list[str], typer.Option("--noised-answers", metavar="FILE", help=say("cli.option.noised_answers"))
+]
+Key = Annotated[str | None, typer.Option("--key", metavar="FILE", help=say("cli.option.key"))]
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help=say("cli.option.json"))]
 Html = Annotated[str | None, typer.Option("--html", metavar="FILE", help=say("cli.option.html"))]
 Lang = Annotated[str, typer.Option("--lang", metavar="LANG", help=say("cli.option.lang"))]

@@ -9,9 +9,19 @@ from typing import Annotated
 import typer
 
 from apograph.cli import FOUND, worst
-from apograph.cli.case import Inputs
+from apograph.cli.case import Inputs, answer_files
 from apograph.cli.compare import examined, exit_code
-from apograph.cli.options import Base, Claimed, Claims, Quiet, Saved
+from apograph.cli.options import (
+    Answers,
+    Base,
+    Claimed,
+    Claims,
+    Key,
+    NoisedAnswers,
+    PanelAnswers,
+    Quiet,
+    Saved,
+)
 from apograph.findings import Report
 from apograph.report.escape import visible
 from apograph.report.words import say
@@ -28,6 +38,10 @@ def verify(
     base: Base = [],  # noqa: B006 - typer copies it
     claimed: Claimed = [],  # noqa: B006
     claims: Claims = None,
+    answers: Answers = None,
+    panel_answers: PanelAnswers = [],  # noqa: B006
+    noised_answers: NoisedAnswers = [],  # noqa: B006
+    key: Key = None,
     quiet: Quiet = False,
 ) -> int:
     from apograph.report.json_format import dumps, loads, read
@@ -41,6 +55,7 @@ def verify(
         tuple(claimed) or _refs(then, "claimed"),
         _refs(then, "panel"),
         claims,
+        answer_files(answers, panel_answers, noised_answers, key),
     )
     only = [channel for channel in str(then.settings.get("only", "")).split(",") if channel]
     now = loads(dumps(examined(inputs, only=only, download=False, quiet=quiet)))

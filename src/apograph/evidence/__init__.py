@@ -10,6 +10,7 @@ MODULES: tuple[str, ...] = (
     "tokenizer",
     "tokenizer_traces",
     "code",
+    "licences",
     "history",
     "mentions",
     "consistency",

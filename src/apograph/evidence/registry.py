@@ -78,4 +78,6 @@ def all_examiners() -> tuple[Examiner, ...]:
         import_module(f"apograph.evidence.{module}")
     for point in entry_points(group="apograph.examiners"):
         point.load()
-    return tuple(_registered.values())
+    # Whoever imported an examiner's module first must not decide the order.
+    ours = {f"apograph.evidence.{module}": number for number, module in enumerate(MODULES)}
+    return tuple(sorted(_registered.values(), key=lambda e: ours.get(e.run.__module__, len(ours))))

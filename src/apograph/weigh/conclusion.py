@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from apograph.findings import Bearing, Conclusion, Finding, Message, Param, Side, Strength
+from apograph.weigh.weights import conclude_weights, merged
 
-MATERIAL = ("files", "code", "tokenizer", "history")
+MATERIAL = ("files", "code", "tokenizer", "history", "answers")
 """Channels whose distinctive findings can carry a conclusion. Configuration and names cannot alone."""
 ABOUT_BOTH = (*MATERIAL, "config")
 """Channels that hold one side against the other. Consistency and claims look at each side by itself."""
@@ -34,12 +35,18 @@ def conclude(
     bases_given: bool,
     examined: Iterable[str],
 ) -> Conclusion:
-    """Weigh the findings of the static channels.
+    """Weigh the findings of the static channels, then set the weights' own conclusion beside that.
 
     ``same_digest``: both releases list the same files with the same identities. ``examined``: channels of
     which at least one examiner ran to its end. Swapping the releases swaps ``source`` and nothing else.
     """
-    ran = frozenset(examined)
+    files = _of_files(findings, same_digest, bases_given, frozenset(examined))
+    return merged(files, conclude_weights(findings))
+
+
+def _of_files(
+    findings: Sequence[Finding], same_digest: bool, bases_given: bool, ran: frozenset[str]
+) -> Conclusion:
     notes = () if "weights" in ran else (Message("conclusion.note.no_weights"),)
     if same_digest:
         return Conclusion("identical", Message("conclusion.identical"), ("files.identical",), notes=notes)
