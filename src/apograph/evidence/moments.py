@@ -2,8 +2,8 @@
 
 The elements are cut into fixed sub-blocks of 2^14, counted from the first of the pair. Within a sub-block
 256 lanes each sum 64 elements in order, in float32; lanes and then sub-blocks are summed in float64, in
-order. So both kernels (``moments_fast`` with numba, ``moments_plain`` with numpy) give the same bits. A float32
-dot product over a whole block would be wrong in the fourth digit.
+order. So both kernels (``moments_fast`` with numba, ``moments_plain`` with numpy) give the same bits. A
+float32 dot product over a whole block would be wrong in the fourth digit.
 """
 
 from __future__ import annotations

@@ -1,0 +1,204 @@
+"""How one tensor was made from the other: a class for every matched pair."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apograph.align.tensors import Match
+from apograph.evidence.grids import Grid, grid_of
+from apograph.evidence.moments import Moments, values_of
+from apograph.evidence.rounding import FLOATS, FloatType, Noise, float_type, noise_between
+from apograph.evidence.samples import sampled_rows
+from apograph.evidence.spectra import EDGE, spectrum
+from apograph.evidence.stream import BLOCK, stored
+from apograph.findings import Side
+from apograph.release.tensor_store import TensorStore
+
+Kind: TypeAlias = Literal[
+    "identical",
+    "cast",
+    "quantised",
+    "pruned",
+    "noise",
+    "low_rank",
+    "fine_tuned",
+    "correlated",
+    "unrelated",
+    "constant",
+    "vector",
+]
+RELATED: tuple[Kind, ...] = ("identical", "cast", "quantised", "pruned", "noise", "low_rank", "fine_tuned")
+FINE_TUNED = 0.9
+"""Correlation from which an unexplained change of a matrix is called fine-tuning."""
+CHANCE = 4.0
+"""Standard errors 1/sqrt n below which a correlation is that of unrelated tensors."""
+SIDE = 16
+"""A tensor with a smaller side is no matrix: too little to tell how it was changed, or whether at all."""
+_INTEGER = re.compile("[IU][0-9]+$|BOOL$")
+_KURTOSIS = 0.05
+_PRUNED = 0.01
+_KEPT = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Transformation:
+    """``source`` is the side that this pair alone shows to have come first. ``sigma`` with its 95 % interval
+    for noise, the root mean square of the difference otherwise; ``share`` of the elements looked at from
+    which it comes; ``rank``, ``grid`` and ``zeros`` (share of zeros made) where the class has them. ``edge``
+    is the largest singular value over that of white noise. ``head`` keeps the first differences of noise."""
+
+    match: Match
+    moments: Moments
+    kind: Kind
+    matrix: bool
+    source: Side | None = None
+    correlation: float | None = None
+    sigma: float = 0.0
+    interval: tuple[float, float] | None = None
+    n: int = 0
+    share: float = 1.0
+    kurtosis: float | None = None
+    edge: float | None = None
+    rank: int | None = None
+    grid: Grid | None = None
+    zeros: float | None = None
+    into: str | None = None
+    head: NDArray[np.float32] | None = None
+
+
+def transformation(
+    match: Match, moments: Moments, reference: TensorStore, candidate: TensorStore
+) -> Transformation:
+    """The class of one pair. ``moments`` come from every element; where these show a relation, a bounded
+    sample of whole rows is read again, and for a cast all of it. Raises Refusal as the stores do."""
+    return _Pair(match, moments, reference, candidate).told()
+
+
+class _Pair:
+    def __init__(
+        self, match: Match, moments: Moments, reference: TensorStore, candidate: TensorStore
+    ) -> None:
+        self.match, self.m, self.stores = match, moments, (reference, candidate)
+        names = match.reference.name, match.candidate.name
+        dtypes = [store.dtype(name) for store, name in zip(self.stores, names, strict=True)]
+        bits = moments.bits_a, moments.bits_b
+        self.types = [float_type(d, b, moments.n) for d, b in zip(dtypes, bits, strict=True)]
+        shape = reference.infos[names[0]].shape or (0,)
+        self.matrix = min(shape[0], moments.n // max(shape[0], 1)) >= SIDE and not _INTEGER.match(dtypes[0])
+        self.r = moments.correlation
+
+    def told(self) -> Transformation:
+        m = self.m
+        if m.n == 0 or m.equal == m.n:
+            return self._of("identical" if m.n else "constant")
+        if self.r is None:
+            return self._of("constant")
+        if (into := self._cast()) is not None:
+            coarse, side = into
+            return self._of("cast", source=side, into=coarse.name)
+        if not self.matrix:
+            return self._of("vector")
+        if abs(self.r) <= CHANCE / math.sqrt(m.used):
+            return self._of("unrelated")
+        a, b = sampled_rows(self.match, *self.stores)
+        return self._grid(a, b) or self._pruned(a, b) or self._difference(a, b)
+
+    def _of(self, kind: Kind, **more: Any) -> Transformation:
+        more.setdefault("sigma", self.m.sigma)
+        more.setdefault("n", self.m.used)
+        return Transformation(self.match, self.m, kind, self.matrix, correlation=self.r, **more)
+
+    def _cast(self) -> tuple[FloatType, Side] | None:
+        """The coarser type, and the finer side, when every difference is within half a unit of it."""
+        a, b = self.types
+        if a is None or b is None or a.bits == b.bits:
+            return None
+        coarse, fine, side = (b, 0, "reference") if b.bits < a.bits else (a, 1, "candidate")
+        step = BLOCK
+        for start in range(0, self.m.n, step):
+            stop = min(start + step, self.m.n)
+            x, y = self._values(start, stop)
+            with np.errstate(invalid="ignore"):
+                off = np.abs(y - x) > 0.5 * coarse.ulp((x, y)[fine])
+            if off.any():
+                return None
+        return coarse, side  # type: ignore[return-value]
+
+    def _values(self, start: int, stop: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        a = values_of(stored(self.stores[0], self.match.reference, start, stop)).astype(np.float64)
+        if not self.match.transposed:
+            return a, values_of(stored(self.stores[1], self.match.candidate, start, stop)).astype(np.float64)
+        name = self.match.candidate.name
+        whole = self.stores[1].block(name, 0, self.m.n).reshape(self.stores[1].infos[name].shape or ())
+        return a, whole.T.reshape(-1)[start:stop].astype(np.float64)
+
+    def _grid(self, a: NDArray[Any], b: NDArray[Any]) -> Transformation | None:
+        """Quantised: one side on a grid that the other is not on, and half a step between them."""
+        grids = [grid_of(v) for v in (a, b)]
+        if (grids[0] is None) == (grids[1] is None):
+            return None
+        grid, side = (grids[0], "candidate") if grids[0] is not None else (grids[1], "reference")
+        return self._of("quantised", source=side, grid=grid) if abs(self.r or 0) > 0.5 else None
+
+    def _pruned(self, a: NDArray[Any], b: NDArray[Any]) -> Transformation | None:
+        """Exact zeros on one side only, and what is left nearly as it was."""
+        for x, y, zeros, side in (
+            (a, b, self.m.zero_b - self.m.zero_both, "reference"),
+            (b, a, self.m.zero_a - self.m.zero_both, "candidate"),
+        ):
+            kept = y != 0
+            if zeros < _PRUNED * self.m.n or np.count_nonzero(kept) < 100:
+                continue
+            same = np.corrcoef(x[kept], y[kept])[0, 1]
+            if same > FINE_TUNED:
+                return self._of("pruned", source=side, zeros=zeros / self.m.n)
+        return None
+
+    def _difference(self, a: NDArray[Any], b: NDArray[Any]) -> Transformation:
+        coarser = min((t for t in self.types if t is not None), key=lambda t: t.bits, default=FLOATS["F32"])
+        slopes = abs((self.m.slope or 0) - 1), abs((self.m.slope_back or 0) - 1)
+        parent, child, side = (a, b, "reference") if slopes[0] <= slopes[1] else (b, a, "candidate")
+        d = child.astype(np.float64) - parent
+        units = [
+            t.ulp(v.astype(np.float64)) for t, v in zip(self.types, (a, b), strict=True) if t is not None
+        ]
+        shape = spectrum(d, sum(float(np.mean(u * u)) for u in units) / 12)
+        if shape.rank is not None:
+            return self._of("low_rank", rank=shape.rank, edge=shape.edge)
+        noise = noise_between(parent, child, coarser)
+        if noise is not None:
+            edge = spectrum(np.where(noise.used, d, 0.0), 0.0).edge
+            if _is_white(noise, edge, min(d.shape)):
+                return self._noise(noise, edge, side)
+        kind: Kind = "fine_tuned" if (self.r or 0) >= FINE_TUNED else "correlated"
+        return self._of(kind, edge=shape.edge, kurtosis=self.m.excess_kurtosis)
+
+    def _noise(self, noise: Noise, edge: float, side: str) -> Transformation:
+        x, y = self._values(0, min(self.m.n, _KEPT))
+        return self._of(
+            "noise",
+            source=side,
+            sigma=noise.sigma,
+            interval=(noise.low, noise.high),
+            n=noise.n,
+            share=noise.share,
+            kurtosis=noise.excess_kurtosis,
+            edge=edge,
+            head=(y - x).astype(np.float32),
+        )
+
+
+def _is_white(noise: Noise, edge: float, side: int) -> bool:
+    """Slope 1 and the law and spectrum of independent normal noise, within sampling. The largest singular
+    value of small matrices spreads by about side^(-2/3) (Tracy and Widom)."""
+    return (
+        abs(noise.slope - 1) <= 4 * noise.slope_error
+        and abs(noise.excess_kurtosis) <= _KURTOSIS + 4 * math.sqrt(24 / noise.n)
+        and edge <= max(EDGE, 1 + 2 * side ** (-2 / 3))
+    )
