@@ -131,6 +131,19 @@ def exhibits() -> dict[str, dict[str, Any]]:
             "expected": 45.784,
             "labels": ["MiniCPM-Llama3-V 2.5", "Llama3-V"],
         },
+        "heatmap": {
+            "rows": ["layers.0", "layers.1"],
+            "columns": ["mlp", {"key": "cli.error.byte", "params": {"n": 7}}],
+            "values": [[1.0, 0.5], [0.75, None]],
+            "low": 0.5,
+            "high": 1.0,
+        },
+        "histogram": {
+            "edges": [-2.0, -1.0, 0.0, 1.0, 2.0],
+            "counts": [2, 7, 6, 1],
+            "law": {"name": "Gaussian", "values": [2.2, 5.5, 5.5, 2.2]},
+        },
+        "qq": {"points": [[-1.0, -1.1], [0.0, 0.1], [1.0, 1.3]], "x": "Gaussian", "y": "residual"},
         "matrix": {
             "labels": ["a", "b", "c"],
             "values": [[None, 0.9, 0.1], [0.9, None, None], [0.1, None, None]],

@@ -11,7 +11,18 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from apograph.findings import Exhibit
-from apograph.report.figures import code_pair, listing, matrix, overlap, rename_map, table, timeline
+from apograph.report.figures import (
+    code_pair,
+    heatmap,
+    histogram,
+    listing,
+    matrix,
+    overlap,
+    qq,
+    rename_map,
+    table,
+    timeline,
+)
 
 
 class Figure(NamedTuple):
@@ -29,6 +40,9 @@ FIGURES: dict[str, Figure] = {
     "timeline": Figure(timeline.page, timeline.plain),
     "overlap": Figure(overlap.page, overlap.plain),
     "matrix": Figure(matrix.page, matrix.plain),
+    "heatmap": Figure(heatmap.page, heatmap.plain),
+    "histogram": Figure(histogram.page, histogram.plain),
+    "qq": Figure(qq.page, qq.plain),
 }
 _FALLBACK = Figure(listing.fallback_page, listing.fallback_plain)
 # A saved report may come from anyone: data that does not fit its kind is listed, never a crash.

@@ -28,10 +28,10 @@ def page(data: Mapping[str, Any], lang: str) -> Markup:
             if n == m:
                 cells.append(element("td", "·", class_="self"))
             else:
-                shade = _shade(value, low, high)
+                tint = shade(value, low, high)
                 told = "" if value is None else f"{value:.2f}"
                 hint = f"{cell(label, lang, 60)} – {cell(labels[m], lang, 60)}: {told or '–'}"
-                cells.append(element("td", told, class_=f"shade{shade}", title=hint))
+                cells.append(element("td", told, class_=f"shade{tint}", title=hint))
         body.append(element("tr", name, *cells))
     table = element("table", element("thead", head), element("tbody", *body), class_="matrix")
     rest = element("p", more(left, lang), class_="more") if left else None
@@ -61,7 +61,7 @@ def _square(data: Mapping[str, Any], most: int) -> tuple[Sequence[Any], list[lis
     return labels, values, left
 
 
-def _shade(value: float | None, low: float, high: float) -> int:
+def shade(value: float | None, low: float, high: float) -> int:
     """0 to 9, by tenths of the range; 0 for an absent value."""
     if value is None or high <= low:
         return 0
