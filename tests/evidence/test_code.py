@@ -53,6 +53,15 @@ def test_a_renamed_copy_is_distinctive() -> None:
     assert ["ring_positions", "angles_of"] in [row[:2] for row in names]
 
 
+def test_of_equal_code_every_function_is_answered() -> None:
+    """Small ones included, which say too little to be named."""
+    tiny = "\n\ndef width(self):\n    return self.w\n\n\ndef nothing():\n    pass\n"
+    found = the(functions(case(POOL + tiny, POOL + tiny)), "code.functions")
+    assert found.message.params["n"] == found.message.params["all"] == measure(found, "code_matched")
+    half = the(functions(case(POOL, POOL + tiny)), "code.functions")
+    assert half.message.params["n"] < half.message.params["all"]
+
+
 def test_a_pair_is_shown_with_its_lines_and_names() -> None:
     found = the(functions(case()), "code.functions")
     shown = next(

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from math import log10
 
 from apograph.align.code_explain import bits
-from apograph.align.code_trees import total_bits
-from apograph.evidence import licences as licences  # registers its examiner
+from apograph.align.code_trees import CodeTree, total_bits
 from apograph.evidence.code_analysis import CLEAR_BITS, Analysis, Other, analysis, is_unit, mean_consistency
 from apograph.evidence.code_exhibits import MAX_ROWS, PAIRS, code_pair, locations, name_table, pair_table
 from apograph.evidence.registry import Case, Part, examiner
@@ -45,7 +44,7 @@ def functions(case: Case) -> Iterator[Finding | Unexamined]:
 def _functions(found: Analysis) -> Finding:
     rows = found.clear_rows
     units = [t for t in found.candidate.units if is_unit(t)]
-    matched = {r.match.right for r in rows if is_unit(r.match.right)}
+    matched = {r.match.right for r in rows if is_unit(r.match.right)} | _equal(found)
     share = sum(1 for a, b, _ in found.names.renamed if a != b)
     bearing = Bearing.CONTEXT
     if found.distinctive:
@@ -76,6 +75,12 @@ def _functions(found: Analysis) -> Finding:
         alternatives=tuple(Message(f"code.alternative.{name}") for name in _ALTERNATIVES),
         limits=(Message("code.limit"),),
     )
+
+
+def _equal(found: Analysis) -> set[CodeTree]:
+    """Units whose counterpart is equal in full: however small, they are answered, but carry no weight."""
+    pairs = (*found.found.matches, *found.found.small)
+    return {m.right for m in pairs if is_unit(m.right) and m.left.full[-1] == m.right.full[-1]}
 
 
 def _strength() -> Strength:
