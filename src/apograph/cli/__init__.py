@@ -29,6 +29,8 @@ COMMANDS: tuple[str, ...] = (
     "verify",
     "inspect",
     "preserve",
+    "rename",
+    "perturb",
     "agree",
     "ask",
     "power",
