@@ -22,6 +22,15 @@ def answer(
     return conclude(findings, same_digest=same, bases_given=bases, examined=ran)
 
 
+def pointed(got: Conclusion) -> Side | None:
+    """The side to which left-overs are said to point."""
+    if got.direction_basis is None:
+        return None
+    side = got.direction_basis.params["side"]
+    assert got.sentence.key == f"conclusion.copy.pointing_to_{side}"
+    return "reference" if side == "reference" else "candidate"
+
+
 def test_two_kinds_of_distinctive_material_and_a_base() -> None:
     got = answer(finding("code"), finding("tokenizer"))
     assert (got.relation, got.direction, got.source) == ("copy or derivative", "unknown", None)
@@ -31,7 +40,7 @@ def test_two_kinds_of_distinctive_material_and_a_base() -> None:
 def test_without_a_base_it_is_a_common_origin_and_has_no_direction() -> None:
     got = answer(finding("code"), finding("tokenizer", arrow="reference"), bases=False)
     assert (got.relation, got.direction, got.source) == ("common origin", "unknown", None)
-    assert answer(finding("code"), finding("tokenizer", arrow="reference")).source == "reference"
+    assert pointed(answer(finding("code"), finding("tokenizer", arrow="reference"))) == "reference"
 
 
 def test_one_kind_does_not_decide() -> None:
@@ -44,6 +53,20 @@ def test_distinctive_code_under_the_same_names_is_a_common_origin() -> None:
     assert answer(finding("code"), names).relation == "common origin"
     assert answer(finding("code"), names).direction == "unknown"
     assert answer(names).relation == "undetermined"
+
+
+def test_two_of_one_family_under_all_its_names_are_no_copy_and_have_no_direction() -> None:
+    """Siblings from an ancestor that was not given: one keeps its code, the other only names it."""
+    names = replace(finding("config", Bearing.SUPPORTING), id="config.shared_names")
+    distinctive = (finding("config", arrow="reference"), finding("tokenizer"), finding("code"))
+    all_same = replace(names, measures=(Measure("config.class_names", 3, n=3),))
+    got = answer(*distinctive, all_same)
+    assert (got.relation, got.direction, got.source) == ("common origin", "unknown", None)
+    for count in (Measure("config.class_names", 2, n=3), Measure("config.class_names", 0, n=0)):
+        got = answer(*distinctive, replace(names, measures=(count,)))
+        assert (got.relation, pointed(got)) == ("copy or derivative", "reference"), (
+            "a copier renames, or forgets to"
+        )
 
 
 def test_an_equal_source_file_is_one_kind_not_two() -> None:
@@ -60,12 +83,12 @@ def test_configuration_and_names_never_carry_a_conclusion() -> None:
 
 def test_a_left_over_in_the_configuration_stands_beside_code() -> None:
     got = answer(finding("config", arrow="reference"), finding("code"))
-    assert (got.relation, got.source) == ("copy or derivative", "reference")
+    assert (got.relation, pointed(got)) == ("copy or derivative", "reference")
 
 
 def test_arrows_that_disagree_give_no_direction() -> None:
     got = answer(finding("code", arrow="reference"), finding("tokenizer", arrow="candidate"))
-    assert (got.direction, got.source) == ("unknown", None)
+    assert (got.relation, got.direction_basis) == ("copy or derivative", None)
 
 
 def test_an_arrow_of_mere_context_gives_no_direction() -> None:
@@ -104,12 +127,15 @@ some_findings = st.lists(
 
 
 @given(some_findings, st.booleans())
-def test_swapping_the_sides_swaps_the_source_and_nothing_else(findings: list[Finding], bases: bool) -> None:
+def test_swapping_the_sides_swaps_what_is_pointed_to_and_nothing_else(
+    findings: list[Finding], bases: bool
+) -> None:
     other: dict[Side | None, Side | None] = {"reference": "candidate", "candidate": "reference", None: None}
     mirrored = [finding(f.channel, f.bearing, other[f.arrow]) for f in findings]
     here, there = answer(*findings, bases=bases), answer(*mirrored, bases=bases)
     assert (here.relation, here.basis, here.direction) == (there.relation, there.basis, there.direction)
-    assert other[here.source] == there.source
+    assert other[pointed(here)] == pointed(there)
+    assert here.source is there.source is None, "files alone give no direction: an accuser may publish last"
 
 
 @given(some_findings, st.booleans(), st.booleans())

@@ -23,6 +23,8 @@ ENOUGH = 2
 SAME_NAMES = "config.shared_names"
 """Both give their model, classes and modules the same names of their own. With distinctive material of one
 kind that is a common origin, not a copy: nothing was renamed, or both took a third's code and names."""
+CLASS_NAMES = "config.class_names"
+"""Measure of ``SAME_NAMES``: names of model, classes and modules that are the same, of all on either side."""
 COUNTS = (Bearing.SUPPORTING, Bearing.DISTINCTIVE)
 EXPLAINED = ("explain.base", "code_explained")
 """Measures that count what a base (or claimed source) explains of the shared material."""
@@ -38,7 +40,8 @@ def conclude(
     """Weigh the findings of the static channels, then set the weights' own conclusion beside that.
 
     ``same_digest``: both releases list the same files with the same identities. ``examined``: channels of
-    which at least one examiner ran to its end. Swapping the releases swaps ``source`` and nothing else.
+    which at least one examiner ran to its end. Swapping the releases swaps what left-overs point to, and
+    nothing else.
     """
     files = _of_files(findings, same_digest, bases_given, frozenset(examined))
     return merged(files, conclude_weights(findings))
@@ -53,7 +56,7 @@ def _of_files(
     told = [f for f in findings if f.channel in ABOUT_BOTH]
     distinctive = [f for f in told if f.bearing is Bearing.DISTINCTIVE]
     channels = [c for c in ABOUT_BOTH if any(f.channel == c for f in distinctive)]
-    if _kinds(channels) >= ENOUGH and set(channels) & set(MATERIAL):
+    if _kinds(channels) >= ENOUGH and set(channels) & set(MATERIAL) and not _nothing_renamed(told):
         return _related(told, distinctive, channels, bases_given, notes)
     basis = tuple(f.id for f in distinctive)
     if set(channels) & set(MATERIAL) and any(f.id == SAME_NAMES and f.bearing in COUNTS for f in told):
@@ -81,6 +84,13 @@ def _kinds(channels: Iterable[str]) -> int:
     return len({ONE_KIND.get(channel, channel) for channel in channels})
 
 
+def _nothing_renamed(findings: Iterable[Finding]) -> bool:
+    """Whether the two give model, classes and modules the same names throughout: members of one family that
+    say so. An ancestor that was not given explains what they share, and their left-overs name its parts."""
+    counts = (m for f in findings if f.id == SAME_NAMES for m in f.measures if m.name == CLASS_NAMES)
+    return any(m.n is not None and m.value == m.n > 0 for m in counts)
+
+
 def _explained(finding: Finding) -> bool:
     return any(
         m.name in EXPLAINED and isinstance(m.value, int | float) and m.value > 0 for m in finding.measures
@@ -103,26 +113,25 @@ def _related(
         sentence = Message("conclusion.common", params)
         return Conclusion("common origin", sentence, basis, strength=Strength("descriptive"), notes=notes)
     notes = (*notes, Message("conclusion.note.unlisted"))
-    source = _source(told)
-    if source is None:
+    side = _pointed_at(told)
+    if side is None:
         sentence = Message("conclusion.copy.unknown", params)
         return Conclusion(
             "copy or derivative", sentence, basis, strength=Strength("descriptive"), notes=notes
         )
-    arrows = [f.id for f in told if f.arrow == source]
+    arrows = [f.id for f in told if f.arrow == side]
     return Conclusion(
         "copy or derivative",
-        Message(f"conclusion.copy.from_{source}", params),
+        Message(f"conclusion.copy.pointing_to_{side}", params),
         tuple(dict.fromkeys((*basis, *arrows))),
-        direction="known",
-        source=source,
-        direction_basis=Message("conclusion.direction.left_over", {"source": source, "n": len(arrows)}),
+        direction_basis=Message("conclusion.direction.left_over", {"side": side, "n": len(arrows)}),
         strength=Strength("descriptive"),
         notes=(*notes, Message("conclusion.note.direction")),
     )
 
 
-def _source(findings: Iterable[Finding]) -> Side | None:
-    """The side to which the arrows point, when they all point to one."""
+def _pointed_at(findings: Iterable[Finding]) -> Side | None:
+    """The side to which the left-overs point, when they all point to one. It is no direction: whoever
+    publishes last can give a module of his own the name that a left-over asks for."""
     sides = {f.arrow for f in findings if f.arrow is not None and f.bearing is not Bearing.CONTEXT}
     return sides.pop() if len(sides) == 1 else None
