@@ -131,7 +131,11 @@ def test_names_that_both_give_themselves() -> None:
     found = examine(one, other)["config.shared_names"]
     assert found.bearing is Bearing.SUPPORTING
     assert {r[1] for r in found.exhibits[0].data["rows"]} == {"minicpmv", "modeling_minicpmv"}
+    assert ("config.class_names", 2, 2) in {(m.name, m.value, m.n) for m in found.measures}
     assert "config.shared_names" not in examine(one, other, bases=(one,))
+    partly = FakeRelease({"config.json": {**config, "auto_map": {"AutoModel": "modeling_other.Other"}}})
+    renamed = examine(one, partly)["config.shared_names"]
+    assert ("config.class_names", 1, 3) in {(m.name, m.value, m.n) for m in renamed.measures}
     plain = {"model_type": "some_model", "architectures": ["LlamaForCausalLM"]}
     assert "config.shared_names" not in examine(
         FakeRelease({"config.json": plain}), FakeRelease({"config.json": plain})

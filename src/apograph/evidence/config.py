@@ -235,13 +235,18 @@ def shared_names(case: Case) -> Iterator[Finding | Unexamined]:
         [cell(f"config.name.{own[0][name].kind.replace(' ', '_')}"), own[0][name].text, own[1][name].text]
         for name in beyond
     ]
+    parts = known.beyond(dict.fromkeys(s for side in own for s, name in side.items() if name.kind != "id"))
     columns = ["kind", "reference", "candidate"]
     yield Finding(
         id="config.shared_names",
         channel="config",
         message=Message("config.shared_names.some", {"n": len(beyond), "name": own[0][beyond[0]].text}),
         bearing=Bearing.SUPPORTING,
-        measures=(Measure("config.shared_names", len(beyond)), *known.measures(shared)),
+        measures=(
+            Measure("config.shared_names", len(beyond)),
+            Measure("config.class_names", sum(s in beyond for s in parts), n=len(parts)),
+            *known.measures(shared),
+        ),
         exhibits=(
             Exhibit("table", {"columns": columns, "rows": rows}, Message("config.shared_names.caption")),
         ),
