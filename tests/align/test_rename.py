@@ -67,6 +67,16 @@ def test_what_has_no_counterpart_keeps_a_name_that_is_free(tmp_path: Path) -> No
     assert len(set(found.names.values())) == len(WEIGHTS)
 
 
+def test_a_name_that_another_takes_is_not_given_twice(tmp_path: Path) -> None:
+    first, second = (RANDOM.standard_normal((40, 40)).astype(np.float32) for _ in range(2))
+    reference = folder(tmp_path / "a", {"p.weight": first, "q.weight": second})
+    candidate = folder(
+        tmp_path / "b", {"z9.weight": second, "q.weight": np.ones((7, 3), np.float32), "p.weight": first}
+    )
+    found = named(reference, candidate)
+    assert found.names == {"z9.weight": "q.weight", "q.weight": "unmatched.q.weight", "p.weight": "p.weight"}
+
+
 def test_another_shape_is_counted(tmp_path: Path) -> None:
     longer = WEIGHTS | {"embed.weight": np.vstack([WEIGHTS["embed.weight"], np.ones((4, 40), np.float32)])}
     found = named(folder(tmp_path / "a", WEIGHTS), folder(tmp_path / "b", longer))

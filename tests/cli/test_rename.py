@@ -10,7 +10,7 @@ import pytest
 
 from apograph.cli import call
 from tests.evidence.derivations import Family, needs_minilm, new_name
-from tests.release.checkpoints import int8, write_safetensors
+from tests.release.checkpoints import float8_blocks, int8, write_safetensors
 
 
 def folder(place: Path, names: dict[str, int]) -> Path:
@@ -69,6 +69,11 @@ def test_quantised_weights_and_no_weights_are_refused(
     write_safetensors(packed / "model.safetensors", int8("m", np.ones((4, 8), np.float32)))
     assert call(["rename", str(packed), "--like", str(a), "--out", str(tmp_path / "o")]) == 3
     assert "is stored as INT8" in capsys.readouterr().err
+    blocks = tmp_path / "f"
+    blocks.mkdir()
+    write_safetensors(blocks / "model.safetensors", float8_blocks("m", np.ones((4, 8), np.float32)))
+    assert call(["rename", str(blocks), "--like", str(a), "--out", str(tmp_path / "o")]) == 3
+    assert "is not written" in capsys.readouterr().err
     (tmp_path / "n").mkdir()
     (tmp_path / "n" / "config.json").write_text('{"model_type": "x"}')
     assert call(["rename", str(tmp_path / "n"), "--like", str(a), "--out", str(tmp_path / "o")]) == 3

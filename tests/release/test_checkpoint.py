@@ -217,6 +217,8 @@ def test_a_pytorch_file_alone_has_its_tensors(tmp_path: Path) -> None:
     spec = {"kind": "folder", "path": str(tmp_path)}
     assert checkpoint.supported(spec)
     assert checkpoint.heads(spec) == {}
+    value, found = tensors(tmp_path / "other", {"optimizer.bin": saved("o"), "weights.bin": saved("w")})
+    assert (names(value), found) == (["w"], [])
 
 
 def test_pytorch_shards_with_their_index_and_safetensors_first(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_what_did_not_reach_the_disk_is_written_again(tmp_path: Path) -> None:
         write_checkpoint(str(target), PLAN, reader(2), job="j")
     part = tmp_path / "o.part" / "model.safetensors"
     with part.open("ab") as stream:
-        stream.write(b"lost" * 100)
+        stream.write(b"lost" * 10_000)
     write_checkpoint(str(target), PLAN, reader(), job="j")
     assert np.array_equal(load_file(target / "model.safetensors")["new.c"], ARRAYS["c"])
 

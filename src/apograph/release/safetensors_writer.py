@@ -184,7 +184,7 @@ def _keep(work: _Work, name: str, stream: BinaryIO) -> None:
 
 
 def _pieces(shard: _Shard, read: Read, start: int) -> Iterator[memoryview]:
-    """The bytes of a file from ``start`` on."""
+    """The bytes of a file from ``start`` on, where an element begins (or the header has not ended)."""
     if start < len(shard.header):
         yield memoryview(shard.header)[start:]
     at = len(shard.header)
@@ -196,7 +196,7 @@ def _pieces(shard: _Shard, read: Read, start: int) -> Iterator[memoryview]:
             data = read(tensor, begin, stop).data.cast("B")
             if len(data) != (stop - begin) * width:
                 raise ValueError(f"{tensor.name}: {len(data)} bytes for {stop - begin} elements")
-            yield data[max(first - begin * width, 0) :]
+            yield data
         at += tensor.size
 
 
