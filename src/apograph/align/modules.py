@@ -121,7 +121,7 @@ def find_modules(
     excluded = [Excluded("mlp", a, "role") for a, _ in sorted(wrong)]
     heads = [h for side in sides for h in geometries(side.config)]
     for parent in parents.keys() - wrong:
-        made = _of_parent(parents[parent], parent, sides, heads)
+        made = list(_of_parent(parents[parent], parent, sides, heads))
         found += [m for m in made if isinstance(m, Module)]
         excluded += [m for m in made if isinstance(m, Excluded)]
     order = {match.reference: n for n, match in enumerate(matches)}
