@@ -13,9 +13,11 @@ from apograph.findings import Bearing, Conclusion, Finding, Message, Param, Rela
 
 CHANNEL, COINS = "weights", "weights.coins"
 SAME, MADE, BASES = "weights_identical", "weights_made", "weights_bases"
+COMPUTED, COUNTS = "weights_computed", 0.01
 """Measures of findings of the channel: the share of both checkpoints' elements that are bit-equal (1 only if
 nothing is left over on either side); the share of matrices' elements, beyond the bases, whose change shows
-that one tensor was computed from the other; the number of bases whose weights were set aside."""
+that one tensor was computed from the other; the number of bases whose weights were set aside. COMPUTED is
+MADE without fine-tuning, which two models that were trained from one seed can look like."""
 RANK: dict[Relation, int] = {
     "independent": 0,
     "undetermined": 1,
@@ -32,11 +34,13 @@ RELATED = 2
 def conclude_weights(findings: Iterable[Finding]) -> Conclusion | None:
     """The relation of the weights alone; None when they were not compared or say nothing.
 
-    Equal values are "identical". Tensors computed from each other, or coins with an effect beyond what
-    lossless changes reach: with a base set aside "copy or derivative" (for coins alone "same initialisation
-    or derivative", since a shared seed explains them), else "common origin". Coins without that effect leave
-    it undetermined. Coins that a base explains: "common ancestor". None of these: no evidence.
+    Equal values are "identical". Tensors computed from each other: "copy or derivative" with a base set
+    aside, else "common origin". Likeness as after training, or coins with an effect beyond what lossless
+    changes reach: "same initialisation or derivative" with a base, since a shared seed explains them, else
+    "common origin". Coins without that effect leave it undetermined. Coins that a base explains: "common
+    ancestor". None of these: no evidence.
     """
+    relation: Relation
     told = [f for f in findings if f.channel == CHANNEL]
     coins = next((f for f in told if f.id == COINS), None)
     made = [f for f in told if f.bearing is Bearing.DISTINCTIVE and f is not coins]
@@ -49,11 +53,14 @@ def conclude_weights(findings: Iterable[Finding]) -> Conclusion | None:
     if made:
         share: dict[str, Param] = {"share": max(_measure(f, MADE) for f in made)}
         basis = [*made, *([coins] if coins and coins.bearing is Bearing.DISTINCTIVE else [])]
-        return _weighed("copy or derivative" if base else "common origin", "made", basis, notes, share)
+        if max(_measure(f, COMPUTED) for f in made) >= COUNTS:
+            return _weighed("copy or derivative" if base else "common origin", "made", basis, notes, share)
+        relation = "same initialisation or derivative" if base else "common origin"
+        return _weighed(relation, "tuned", basis, notes, share)
     if coins is None:
         return None
     if coins.bearing is Bearing.DISTINCTIVE:
-        relation: Relation = "same initialisation or derivative" if base else "common origin"
+        relation = "same initialisation or derivative" if base else "common origin"
         return _weighed(relation, "coins_base" if base else "coins", [coins], notes, coins.message.params)
     if coins.bearing is Bearing.SUPPORTING:
         return _weighed("undetermined", "weak", [coins], notes, coins.message.params)

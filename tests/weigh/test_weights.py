@@ -1,0 +1,148 @@
+"""What weights say of the relation, rule by rule, and beside what files say."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apograph.findings import Bearing, Conclusion, Finding, Measure, Message, Relation, Strength
+from apograph.report.words import text
+from apograph.weigh.conclusion import conclude
+from apograph.weigh.weights import RANK, conclude_weights, merged
+
+FILLED = {"n": 2, "all": 6, "share": 0.9, "cosine": 0.9, "ratio": 3.0, "power": 20}
+
+
+def coins(bearing: Bearing, bases: int = 0) -> Finding:
+    return Finding(
+        "weights.coins",
+        "weights",
+        Message("coins.found", FILLED),
+        bearing,
+        Strength("exact", -20.0, Message("coins.null")),
+        (Measure("weights_bases", bases),),
+    )
+
+
+def classes(
+    bearing: Bearing, bases: int = 0, made: float = 0.8, computed: float = 0.8, same: float = 0.0
+) -> Finding:
+    values = {
+        "weights_bases": bases, "weights_made": 0.8, "weights_computed": computed, "weights_identical": same
+    }  # fmt: skip
+    measures = tuple(Measure(name, value) for name, value in values.items())
+    return Finding("weights.transformation", "weights", Message("m"), bearing, measures=measures)
+
+
+def relation(*findings: Finding) -> Relation | None:
+    got = conclude_weights(findings)
+    return None if got is None else got.relation
+
+
+def test_nothing_compared() -> None:
+    assert relation() is None
+    assert relation(Finding("code.x", "code", Message("m"), Bearing.DISTINCTIVE)) is None
+    assert relation(classes(Bearing.CONTEXT)) is None, "no module allowed a test"
+
+
+def test_equal_values() -> None:
+    assert relation(classes(Bearing.DISTINCTIVE, same=1.0), coins(Bearing.DISTINCTIVE)) == "identical"
+    assert relation(classes(Bearing.DISTINCTIVE, same=1 - 1e-9)) == "common origin"
+
+
+def test_tensors_computed_from_each_other() -> None:
+    assert relation(classes(Bearing.DISTINCTIVE)) == "common origin"
+    assert relation(classes(Bearing.DISTINCTIVE, bases=1)) == "copy or derivative"
+
+
+def test_training_alone_is_not_called_a_copy() -> None:
+    tuned = classes(Bearing.DISTINCTIVE, 1, computed=0.0)
+    assert relation(tuned, coins(Bearing.DISTINCTIVE, 1)) == "same initialisation or derivative"
+    assert relation(classes(Bearing.DISTINCTIVE, 0, computed=0.0)) == "common origin"
+
+
+@pytest.mark.parametrize(
+    ("bearing", "bases", "expected"),
+    [
+        (Bearing.DISTINCTIVE, 0, "common origin"),
+        (Bearing.DISTINCTIVE, 1, "same initialisation or derivative"),
+        (Bearing.SUPPORTING, 1, "undetermined"),
+        (Bearing.CONTEXT, 1, "common ancestor"),
+        (Bearing.AGAINST, 0, "independent"),
+    ],
+)
+def test_coins_alone(bearing: Bearing, bases: int, expected: Relation) -> None:
+    assert relation(coins(bearing, bases), classes(Bearing.AGAINST, bases)) == expected
+
+
+def test_weights_never_give_a_direction_and_say_so() -> None:
+    got = conclude_weights([classes(Bearing.DISTINCTIVE, 1)])
+    assert got is not None
+    assert (got.direction, got.source) == ("unknown", None)
+    assert "conclusion.note.undated" in {n.key for n in got.notes}
+
+
+def files(relation: Relation, key: str = "conclusion.independent") -> Conclusion:
+    return Conclusion(relation, Message(key), ("code.x",))
+
+
+def weights(bearing: Bearing, bases: int = 0) -> Conclusion:
+    got = conclude_weights([coins(bearing, bases)])
+    assert got is not None
+    return got
+
+
+def test_the_stronger_relation_stands_and_the_other_is_noted() -> None:
+    got = merged(files("common origin", "conclusion.common"), weights(Bearing.DISTINCTIVE, 1))
+    assert got.relation == "same initialisation or derivative"
+    assert got.basis == ("code.x", "weights.coins")
+    assert "conclusion.common" in {n.key for n in got.notes}
+    got = merged(files("copy or derivative", "conclusion.copy.unknown"), weights(Bearing.DISTINCTIVE))
+    assert got.relation == "copy or derivative"
+    assert "conclusion.weights.coins" in {n.key for n in got.notes}
+
+
+def test_weights_without_evidence_take_nothing_from_code() -> None:
+    got = merged(files("copy or derivative", "conclusion.copy.unknown"), weights(Bearing.AGAINST))
+    assert got.relation == "copy or derivative"
+    assert "conclusion.weights.independent" in {n.key for n in got.notes}
+    assert merged(
+        files("undetermined", "conclusion.undetermined.one_kind"), weights(Bearing.AGAINST)
+    ).relation == ("undetermined")
+
+
+def test_weights_speak_where_files_could_not_be_read() -> None:
+    unread = files("undetermined", "conclusion.undetermined.too_little")
+    got = merged(unread, weights(Bearing.AGAINST))
+    assert got.relation == "independent"
+    assert got.sentence.key == "conclusion.weights.independent"
+    assert merged(unread, weights(Bearing.DISTINCTIVE)).relation == "common origin"
+
+
+def test_doubt_about_weights_outweighs_files_without_evidence() -> None:
+    assert merged(files("independent"), weights(Bearing.SUPPORTING)).relation == "undetermined"
+    assert merged(files("independent"), weights(Bearing.CONTEXT, 1)).relation == "common ancestor"
+
+
+def test_conclude_asks_the_weights() -> None:
+    given_ = {"same_digest": False, "bases_given": False, "examined": ("code", "weights")}
+    assert conclude([coins(Bearing.DISTINCTIVE)], **given_).relation == "common origin"  # type: ignore[arg-type]
+    assert conclude([coins(Bearing.AGAINST)], **given_).relation == "independent"  # type: ignore[arg-type]
+
+
+bearings = st.sampled_from(Bearing)
+share = st.sampled_from([0.0, 0.5, 1.0])
+relations = st.sampled_from([r for r in RANK if r != "identical"])
+
+
+@given(bearings, bearings, st.integers(0, 1), share, share, relations)
+def test_every_sentence_is_in_the_catalogue_and_nothing_gets_weaker(
+    a: Bearing, b: Bearing, bases: int, computed: float, same: float, other: Relation
+) -> None:
+    told = conclude_weights([coins(a, bases), classes(b, bases, computed=computed, same=same)])
+    assert told is not None
+    got = merged(files(other), told)
+    assert text(got.sentence)
+    assert all(text(n) for n in (*got.notes, *told.notes))
+    assert RANK[got.relation] >= RANK[other]
