@@ -119,6 +119,20 @@ def test_an_absent_vocabulary_is_equal_by_its_object_id() -> None:
     assert "tokenizer.vocabulary" not in run(a, other)[0]
 
 
+def test_what_is_shared_has_other_explanations_and_limits() -> None:
+    used = {"chat.py": " ".join(OWN.values())}
+    a, b, base = (
+        having(tokenizer(vocab={"a": 1}, added=llama(own)), code)
+        for own, code in ((OWN, used), (OWN, {"other.py": "x = 1"}), ({}, {}))
+    )
+    hidden = [FakeRelease(tokenizer=tokenizer(), absent=[missing("tokenizer.json", "28" * 20)]) for _ in "ab"]
+    found = run(a, b, (base,))[0]
+    by_id = run(*hidden, (base,))[0]["tokenizer.vocabulary"]
+    for one in (found["tokenizer.vocabulary"], found["tokenizer.unused:candidate"], by_id):
+        assert one.alternatives, one.id
+        assert one.limits, one.id
+
+
 def with_past(*states: dict[str, Any]) -> FakeRelease:
     steps = [Step((n + 1) * 86400, {"tokenizer_config.json": state}) for n, state in enumerate(states)]
     release = FakeRelease(steps=steps)

@@ -174,7 +174,7 @@ def vocabulary(case: Case) -> Iterator[Finding | Unexamined]:
         alternatives=(Message("tokenizer.alternative.ancestor"), Message("tokenizer.alternative.open"))
         if equal
         else (),
-        limits=tuple(known.limits(equal)),
+        limits=(Message("tokenizer.vocabulary.limit"), *known.limits(equal)),
     )
 
 
@@ -211,7 +211,7 @@ def _by_identity(case: Case) -> Iterator[Finding]:
             Location("candidate", first.candidate[0].path),
         ),
         alternatives=(Message("tokenizer.alternative.ancestor"), Message("tokenizer.alternative.open")),
-        limits=tuple(known.limits(i for s in beyond for i in s.ids)),
+        limits=(Message("tokenizer.vocabulary.unseen"), *known.limits(i for s in beyond for i in s.ids)),
     )
 
 
@@ -250,7 +250,10 @@ def settings(case: Case) -> Iterator[Finding | Unexamined]:
         if rows
         else (),
         locations=places(case),
-        limits=tuple(known.limits(equal)),
+        alternatives=(Message("tokenizer.alternative.ancestor"), Message("tokenizer.alternative.open"))
+        if equal
+        else (),
+        limits=(Message("tokenizer.settings.limit"), *known.limits(equal)),
     )
 
 

@@ -121,7 +121,7 @@ def unused(case: Case) -> Iterator[Finding | Unexamined]:
             ),
             locations=tuple(Location(other, path) for path in sorted({seen[other][c] for c in left})),
             alternatives=(Message("tokenizer.unused.alternative"), Message("tokenizer.alternative.third")),
-            limits=tuple(known.limits(shared.filling)),
+            limits=(Message("tokenizer.unused.limit"), *known.limits(shared.filling)),
         )
 
 
