@@ -27,10 +27,12 @@ _ROLES = {
     "q": ("q_proj", "wq", "attn_q", "query", "q"),
     "k": ("k_proj", "wk", "attn_k", "key", "k"),
     "v": ("v_proj", "wv", "attn_v", "value", "v"),
-    "o": ("o_proj", "wo", "attn_output", "out_proj", "o"),
+    "o": ("o_proj", "wo", "attn_output", "out_proj", "o", "proj"),
     "qkv": ("qkv_proj", "in_proj_weight", "wqkv", "attn_qkv", "qkv"),
 }
 _ROLE_OF = {name: role for role, names in _ROLES.items() for name in names}
+_BERT_OUTPUT = "attention.output.dense.weight"
+"""BERT keeps the output projection beside the module that holds query, key and value."""
 _QK_NORM = re.compile(r"(^|[._])(q|k|query|key)_?(layer)?_?(norm|ln)", re.IGNORECASE)
 
 
@@ -151,6 +153,8 @@ def _rms(config: Mapping[str, Json]) -> bool:
 def _split(name: str) -> tuple[str, str | None]:
     """Parent path and role of a tensor's name; role None when it is not known."""
     parent, _, last = name.removesuffix(".weight").rpartition(".")
+    if name.endswith(_BERT_OUTPUT):
+        return f"{parent.removesuffix('output')}self", "o"
     return parent, _ROLE_OF.get(last.lower())
 
 

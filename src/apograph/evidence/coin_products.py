@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from apograph.align.modules import Module, Slice
 from apograph.align.tensors import Match, Part
+from apograph.evidence.moments import fast
 from apograph.release.types import TensorInfo
 
 Products: TypeAlias = NDArray[np.float64]
 """[3, units]: the inner product of each unit with its counterpart, and the squared length on either side."""
-GROUP = 64
+GROUP = 16
 """Rows that are summed at once for products of columns; whole groups are counted from the tensor's first row,
 so that no result depends on the size of the blocks."""
 _Key: TypeAlias = tuple[Part, Part, str]
@@ -32,22 +33,34 @@ class _Sum:
     rest: tuple[NDArray[Any], NDArray[Any]] = (np.empty(0, np.float32), np.empty(0, np.float32))
 
     def add(self, a: NDArray[Any], b: NDArray[Any]) -> None:
-        if self.rest[0].size:
-            a, b = np.concatenate([self.rest[0], a]), np.concatenate([self.rest[1], b])
+        """The next elements: what completes the rows that wait, then whole rows; the rest waits."""
         step = self.width * (1 if self.axis == "rows" else GROUP)
+        waiting = self.rest[0].size
+        if waiting:
+            first = min(step - waiting, a.size)
+            joined = [np.concatenate([old, new[:first]]) for old, new in zip(self.rest, (a, b), strict=True)]
+            self.rest = joined[0], joined[1]
+            a, b = a[first:], b[first:]
+            last = self.done + waiting + first == self.rows * self.width
+            if waiting + first < step and not last:
+                return
+            self._sum(*self.rest)
         last = self.done + a.size == self.rows * self.width
         whole = a.size if last else a.size // step * step
-        for start in range(0, whole, max(step, 1) if self.axis == "columns" else max(whole, 1)):
-            stop = min(start + step, whole) if self.axis == "columns" else whole
-            x, y = (v[start:stop].reshape(-1, self.width) for v in (a, b))
-            first = self.done // self.width
-            for n, (left, right) in enumerate(((x, y), (x, x), (y, y))):
-                if self.axis == "rows":
-                    self.total[n, first : first + len(x)] = np.einsum("ij,ij->i", left, right)
-                else:
-                    self.total[n] += np.einsum("ij,ij->j", left, right)
-            self.done += stop - start
+        run = step if self.axis == "columns" else max(whole, 1)
+        for start in range(0, whole, run):
+            stop = min(start + run, whole)
+            self._sum(a[start:stop], b[start:stop])
         self.rest = a[whole:].copy(), b[whole:].copy()
+
+    def _sum(self, a: NDArray[Any], b: NDArray[Any]) -> None:
+        x, y = a.reshape(-1, self.width), b.reshape(-1, self.width)
+        if self.axis == "rows":
+            first = self.done // self.width
+            _rows(x, y, self.total[:, first : first + len(x)])
+        else:
+            _columns(x, y, self.total)
+        self.done += a.size
 
 
 class ProductFold:
@@ -89,6 +102,26 @@ class ProductFold:
 
     def _of(self, part: Slice) -> Products:
         return self._sums[_key(part.match)].total[:, part.start : part.stop]
+
+
+def _rows(a: NDArray[Any], b: NDArray[Any], out: Products) -> None:
+    if fast():
+        from apograph.evidence import coin_fast
+
+        coin_fast.rows(a, b, out)
+    else:
+        for n, (x, y) in enumerate(((a, b), (a, a), (b, b))):
+            out[n] = np.einsum("ij,ij->i", x, y)
+
+
+def _columns(a: NDArray[Any], b: NDArray[Any], out: Products) -> None:
+    if fast():
+        from apograph.evidence import coin_fast
+
+        coin_fast.columns(a, b, out)
+    else:
+        for n, (x, y) in enumerate(((a, b), (a, a), (b, b))):
+            out[n] += np.einsum("ij,ij->j", x, y)
 
 
 def _key(match: Match) -> tuple[Part, Part]:
