@@ -12,6 +12,7 @@ GROUPS = (32, 64, 128, 256)
 """Sizes of groups that share a scale in common formats; a whole row is tried as well."""
 MOST = 64
 """Groups that are looked at."""
+_FIRST = 8
 _FIT = 0.9
 _TOLERANCE = 0.1
 # Normal Float 4: quantiles of the normal law at evenly spaced levels (Dettmers et al. 2023, appendix E).
@@ -65,6 +66,8 @@ def _nf4(rows: NDArray[np.float64], group: int) -> Grid | None:
 
 
 def _uniform(rows: NDArray[np.float64], group: int) -> Grid | None:
+    if sum(_steps(row)[0] > 0 for row in rows[:_FIRST]) < len(rows[:_FIRST]) / 2:
+        return None
     found = [_steps(row) for row in rows]
     fitting = [(step, levels) for step, levels in found if step > 0]
     share = len(fitting) / len(rows)

@@ -24,7 +24,8 @@ class FloatType:
     def ulp(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """The unit in the last place at each value's magnitude."""
         exponent = np.frexp(values)[1] - 1
-        return np.ldexp(1.0, np.maximum(np.where(values == 0, self.lowest, exponent), self.lowest) - self.bits)
+        exponent = np.maximum(np.where(values == 0, self.lowest, exponent), self.lowest)
+        return np.ldexp(1.0, exponent - self.bits)
 
 
 FLOATS = {
@@ -115,9 +116,13 @@ def _fit(d: NDArray[np.float64], ulp: NDArray[np.float64]) -> tuple[float, float
     plain = float(np.mean(d * d))
     if plain == 0 or float(np.max(ulp)) ** 2 / 12 < 1e-7 * plain:
         return plain, plain * math.sqrt(2 / len(d)), 0.0
-    units, place = np.unique(ulp, return_inverse=True)
-    n = np.bincount(place).astype(np.float64)
-    mean = np.bincount(place, d * d) / n
+    power = np.frexp(ulp)[1]  # units are powers of two
+    place = power - power.min()
+    counts = np.bincount(place)
+    there = counts > 0
+    n = counts[there].astype(np.float64)
+    mean = np.bincount(place, d * d)[there] / n
+    units = np.ldexp(1.0, np.flatnonzero(there) + power.min() - 1)
     x, weight = units**2 / 12, n / (2 * plain**2)
     s0, s1, s2 = weight.sum(), (weight * x).sum(), (weight * x * x).sum()
     t0, t1 = (weight * mean).sum(), (weight * x * mean).sum()

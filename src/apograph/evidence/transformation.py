@@ -48,7 +48,8 @@ _KEPT = 8192
 
 @dataclass(frozen=True, slots=True)
 class Transformation:
-    """``source`` is the side that this pair alone shows to have come first. ``sigma`` with its 95 % interval
+    """``source`` is the side that this pair alone shows to have come first (noise needs
+    several: ``noise_law.clean_side``). ``sigma`` with its 95 % interval
     for noise, the root mean square of the difference otherwise; ``share`` of the elements looked at from
     which it comes; ``rank``, ``grid`` and ``zeros`` (share of zeros made) where the class has them. ``edge``
     is the largest singular value over that of white noise. ``head`` keeps the first differences of noise."""
@@ -163,7 +164,7 @@ class _Pair:
     def _difference(self, a: NDArray[Any], b: NDArray[Any]) -> Transformation:
         coarser = min((t for t in self.types if t is not None), key=lambda t: t.bits, default=FLOATS["F32"])
         slopes = abs((self.m.slope or 0) - 1), abs((self.m.slope_back or 0) - 1)
-        parent, child, side = (a, b, "reference") if slopes[0] <= slopes[1] else (b, a, "candidate")
+        parent, child = (a, b) if slopes[0] <= slopes[1] else (b, a)
         d = child.astype(np.float64) - parent
         units = [
             t.ulp(v.astype(np.float64)) for t, v in zip(self.types, (a, b), strict=True) if t is not None
@@ -175,15 +176,14 @@ class _Pair:
         if noise is not None:
             edge = spectrum(np.where(noise.used, d, 0.0), 0.0).edge
             if _is_white(noise, edge, min(d.shape)):
-                return self._noise(noise, edge, side)
+                return self._noise(noise, edge)
         kind: Kind = "fine_tuned" if (self.r or 0) >= FINE_TUNED else "correlated"
         return self._of(kind, edge=shape.edge, kurtosis=self.m.excess_kurtosis)
 
-    def _noise(self, noise: Noise, edge: float, side: str) -> Transformation:
+    def _noise(self, noise: Noise, edge: float) -> Transformation:
         x, y = self._values(0, min(self.m.n, _KEPT))
         return self._of(
             "noise",
-            source=side,
             sigma=noise.sigma,
             interval=(noise.low, noise.high),
             n=noise.n,

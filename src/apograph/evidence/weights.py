@@ -1,0 +1,220 @@
+"""The weights: one pass over both checkpoints, and how each tensor was made from its counterpart."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+
+from apograph.align.tensors import Matching, match_tensors
+from apograph.evidence import coins, weights_tables
+from apograph.evidence.noise_law import NoiseLaw, noise_law
+from apograph.evidence.registry import Case, Part, examiner
+from apograph.evidence.stream import stream
+from apograph.evidence.transformation import RELATED, Transformation, transformation
+from apograph.findings import Bearing, Finding, Measure, Message, Param, Refusal, Side, Strength, Unexamined
+from apograph.release.safetensors_header import element_count
+from apograph.release.tensor_store import TensorStore, open_store
+from apograph.release.types import Release
+
+COUNTS = 0.01
+"""Share of the compared matrices' elements from which tensors computed from each other count."""
+_COMPUTED = re.compile(r"position|rotary|inv_freq|mask|buffer", re.IGNORECASE)
+"""Names of tables that software computes: equal in models that have nothing to do with each other."""
+ABSENT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The outcome of the pass. ``explained`` are candidate tensors at least as near to a base."""
+
+    matching: Matching
+    told: tuple[Transformation, ...]
+    explained: frozenset[str]
+    bases: int
+    identical: float
+
+    @property
+    def compared(self) -> tuple[Transformation, ...]:
+        """Matrices that can tell something: trained, and not explained by a base."""
+        return tuple(
+            t
+            for t in self.told
+            if t.matrix
+            and t.kind != "constant"
+            and t.match.candidate.name not in self.explained
+            and not _COMPUTED.search(t.match.reference.name + t.match.candidate.name)
+        )
+
+    @property
+    def made(self) -> float:
+        """Share of the compared matrices' elements in tensors that were computed from each other."""
+        return self._share(RELATED)
+
+    @property
+    def computed(self) -> float:
+        """The same without fine-tuning, which two models that were trained from one seed can look like."""
+        return self._share([kind for kind in RELATED if kind != "fine_tuned"])
+
+    def _share(self, kinds: Sequence[str]) -> float:
+        total = sum(t.moments.n for t in self.compared)
+        return sum(t.moments.n for t in self.compared if t.kind in kinds) / total if total else 0.0
+
+
+@examiner("weights", needs=Part.TENSORS)
+def transformations(case: Case) -> Iterator[Finding | Unexamined]:
+    """The class of every matched tensor, noise, and the sign coins, from one reading of both sides."""
+    with ExitStack() as open_stores:
+        stores: list[TensorStore] = []
+        for side, release in (("reference", case.reference), ("candidate", case.candidate)):
+            try:
+                stores.append(open_stores.enter_context(closing(open_store(release))))
+            except Refusal as refusal:
+                yield _absent(side, refusal)
+        if len(stores) < 2:
+            return
+        reference, candidate = stores
+        for side, store in zip(("reference", "candidate"), stores, strict=True):
+            for gap in store.unexamined:
+                yield Unexamined("weights", gap.reason, side, gap.path, gap.fault, gap.code)
+        matching = match_tensors(reference, candidate)
+        configs = dict(case.reference.config), dict(case.candidate.config)
+        planned = coins.plan(matching.matches, (reference, candidate), configs)
+        progress = case.shared.get("weights.progress")
+        moments = stream(matching.matches, reference, candidate, [planned.fold], progress=progress)
+        told = tuple(
+            transformation(match, m, reference, candidate)
+            for match, m in zip(matching.matches, moments, strict=True)
+        )
+        explained, bases = _explained(case, told, candidate)
+        found = Compared(matching, told, explained, bases, _identical(matching, told, reference, candidate))
+        law = noise_law(found.compared)
+        yield _finding(found, law)
+        if law is not None:
+            yield _noise(law, found)
+        yield from coins.findings(case, planned)
+
+
+def _absent(side: str, refusal: Refusal) -> Unexamined:
+    """Weights that were not published here are no fault."""
+    fault = refusal.code != ABSENT
+    return Unexamined("weights", refusal.message, side, refusal.path, fault, refusal.code)
+
+
+def _identical(
+    matching: Matching, told: Sequence[Transformation], reference: TensorStore, candidate: TensorStore
+) -> float:
+    """Share of all elements of both sides that are equal bit for bit; 1 only when nothing is left over."""
+    totals = [
+        sum(element_count(i.shape or ()) or 0 for i in s.infos.values()) for s in (reference, candidate)
+    ]
+    equal = sum({t.match.reference: t.moments.equal for t in told}.values())
+    share = min(1.0, 2 * equal / max(sum(totals), 1))
+    left = matching.unmatched_reference or matching.unmatched_candidate
+    whole = not left and all(t.moments.equal == t.moments.n for t in told)
+    return 1.0 if whole and share == 1 else min(share, 1 - 1e-9)
+
+
+def _explained(
+    case: Case, told: Sequence[Transformation], candidate: TensorStore
+) -> tuple[frozenset[str], int]:
+    """Candidate tensors that lie at least as near to a base's or a claimed source's as to the reference's,
+    and the number of these whose weights could be read."""
+    wanted = {t.match.candidate: t.moments.sum_dd for t in told if t.kind in RELATED}
+    explained: set[str] = set()
+    read = 0
+    sources: tuple[Release, ...] = (*case.bases, *case.claimed)
+    for source in sources:
+        try:
+            store = open_store(source)
+        except Refusal:
+            continue
+        read += 1
+        with closing(store):
+            matches = [m for m in match_tensors(store, candidate).matches if m.candidate in wanted]
+            for match, m in zip(matches, stream(matches, store, candidate), strict=True):
+                if m.sum_dd <= wanted[match.candidate]:
+                    explained.add(match.candidate.name)
+    return frozenset(explained), read
+
+
+def _finding(found: Compared, law: NoiseLaw | None) -> Finding:
+    compared, made = found.compared, found.made
+    kinds = weights_tables.counted(compared)
+    params: dict[str, Param] = {
+        "share": made,
+        "n": len(compared),
+        "list": ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in kinds.items()),
+        "explained": len(found.explained),
+    }
+    if found.identical == 1:
+        key, bearing = "identical", Bearing.CONTEXT if found.explained else Bearing.DISTINCTIVE
+    elif not compared:
+        key, bearing = "explained" if found.explained else "nothing", Bearing.CONTEXT
+    elif made >= COUNTS:
+        key, bearing = "made", Bearing.DISTINCTIVE
+    elif any(t.kind not in ("unrelated", "constant") for t in compared):
+        key, bearing = "alike", Bearing.CONTEXT
+    else:
+        key, bearing = "unrelated", Bearing.AGAINST
+    measures = [
+        Measure("weights_matched", len(found.told)),
+        Measure("weights_elements", sum(t.moments.n for t in found.told)),
+        Measure("weights_identical", found.identical),
+        Measure("weights_made", made, n=len(compared)),
+        Measure("weights_computed", found.computed, n=len(compared)),
+        Measure("weights_bases", found.bases),
+        Measure("weights_explained", len(found.explained), n=len(found.told)),
+        Measure("weights_left_reference", len(found.matching.unmatched_reference)),
+        Measure("weights_left_candidate", len(found.matching.unmatched_candidate)),
+    ]
+    return Finding(
+        id="weights.transformation",
+        channel="weights",
+        message=Message(f"weights.transformation.{key}", params),
+        bearing=bearing,
+        strength=Strength("descriptive"),
+        measures=tuple(measures),
+        exhibits=weights_tables.exhibits(found.told),
+        alternatives=tuple(Message(f"weights.alternative.{a}") for a in ("ancestor", "initial", "frozen")),
+        limits=tuple(Message(f"weights.limit.{a}") for a in ("vectors", "sample", "distilled", "order")),
+        arrow=_arrow(compared, law),
+    )
+
+
+def _arrow(told: Sequence[Transformation], law: NoiseLaw | None) -> Side | None:
+    """The source, where every grid, rounding, zero and the noise point to one side."""
+    sides = {t.source for t in told if t.source is not None}
+    sides |= {law.source} if law is not None and law.source is not None else set()
+    return sides.pop() if len(sides) == 1 else None
+
+
+def _noise(law: NoiseLaw, found: Compared) -> Finding:
+    noisy = [t for t in found.compared if t.kind == "noise"]
+    params: dict[str, Param] = {
+        "sigma": law.sigma,
+        "inverse": 1 / law.sigma,
+        "n": law.tensors,
+        "within": law.within,
+        "pairs": law.pairs,
+        "equal": law.equal,
+    }
+    key = "one" if law.tensors == 1 else "uniform" if law.uniform else "various"
+    if law.equal and law.equal >= 0.5 * law.pairs:
+        key = "reseeded"
+    return Finding(
+        id="weights.noise",
+        channel="weights",
+        message=Message(f"weights.noise.{key}", params),
+        strength=Strength("descriptive"),
+        measures=(
+            Measure("weights_sigma", law.sigma, n=law.n, interval=law.interval),
+            Measure("weights_sigma_within", law.within, n=law.tensors),
+            Measure("weights_noise_equal", law.equal, n=law.pairs),
+            Measure("weights_noise_likeness", law.likeness, n=law.pairs),
+        ),
+        exhibits=weights_tables.noise_exhibits(noisy),
+        limits=(Message("weights.limit.noise"),),
+        arrow=law.source,
+    )

@@ -1,0 +1,93 @@
+"""What was found in the weights as exhibits: classes by tower and component, and the law of the noise."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from statistics import NormalDist, median
+
+import numpy as np
+
+from apograph.evidence.transformation import Transformation
+from apograph.findings import Exhibit, Json, Message
+
+COLUMNS = ("component", "tensors", "elements", "class", "correlation", "sigma", "detail")
+_CLASSES = 40
+_QUANTILES = 99
+
+
+def counted(told: Sequence[Transformation]) -> dict[str, int]:
+    """How many tensors have each class, the commonest first."""
+    return dict(Counter(t.kind for t in told).most_common())
+
+
+def exhibits(told: Sequence[Transformation]) -> tuple[Exhibit, ...]:
+    """The table by component (the reference's names, numbers as ``*``) and by tower (their first part)."""
+    if not told:
+        return ()
+    components, towers = defaultdict(list), defaultdict(list)
+    for t in told:
+        name = t.match.reference.name
+        components[re.sub(r"\d+", "*", name)].append(t)
+        towers[name.split(".", 1)[0]].append(t)
+    columns: list[Json] = [f"weights_{c}" for c in COLUMNS]
+    tables = [
+        Exhibit(
+            "table",
+            {"columns": columns, "rows": [_row(name, group) for name, group in groups.items()]},
+            Message(f"weights.caption.{kind}"),
+        )
+        for kind, groups in (("towers", towers), ("components", components))
+    ]
+    return tuple(tables if len(towers) > 1 else tables[1:])
+
+
+def _row(name: str, group: Sequence[Transformation]) -> list[Json]:
+    told = [t.correlation for t in group if t.correlation is not None]
+    changed = [t.sigma for t in group if t.sigma > 0]
+    kinds = ", ".join(f"{kind.replace('_', ' ')} {n}" for kind, n in counted(group).items())
+    return [
+        name,
+        len(group),
+        sum(t.moments.n for t in group),
+        kinds,
+        round(median(told), 6) if told else None,
+        float(f"{median(changed):.6g}") if changed else None,
+        "; ".join(dict.fromkeys(filter(None, map(_detail, group)))),
+    ]
+
+
+def _detail(t: Transformation) -> str:
+    if t.grid is not None:
+        return f"{t.grid.bits} bits, {t.grid.kind}, {t.grid.group}"
+    if t.rank is not None:
+        return f"rank {t.rank}"
+    if t.zeros is not None:
+        return f"{t.zeros:.0%} zero"
+    return t.into or ""
+
+
+def noise_exhibits(noisy: Sequence[Transformation]) -> tuple[Exhibit, ...]:
+    """The first differences of every noisy tensor over their sigma: histogram and Q-Q plot."""
+    heads = [t.head / np.float32(t.sigma) for t in noisy if t.head is not None]
+    if not heads:
+        return ()
+    values = np.concatenate(heads).astype(np.float64)
+    normal = NormalDist()
+    edges = np.linspace(-5, 5, _CLASSES + 1)
+    counts = np.histogram(values, edges)[0]
+    law = np.diff([normal.cdf(x) for x in edges]) * len(values)
+    levels = [(k + 1) / (_QUANTILES + 1) for k in range(_QUANTILES)]
+    points = [[normal.inv_cdf(p), float(q)] for p, q in zip(levels, np.quantile(values, levels), strict=True)]
+    name: Json = {"key": "weights.law", "params": {}}
+    histogram: dict[str, Json] = {
+        "edges": edges.tolist(),
+        "counts": counts.tolist(),
+        "law": {"name": name, "values": law.tolist()},
+    }
+    measured: Json = {"key": "weights.measured", "params": {}}
+    return (
+        Exhibit("histogram", histogram, Message("weights.caption.histogram")),
+        Exhibit("qq", {"points": list(points), "x": name, "y": measured}, Message("weights.caption.qq")),
+    )
