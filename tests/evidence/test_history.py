@@ -5,6 +5,7 @@ from __future__ import annotations
 from apograph.evidence.history import dating, timeline
 from apograph.evidence.registry import Case
 from apograph.findings import Bearing, Finding, Unexamined
+from apograph.weigh.examine import examine
 from tests.evidence.fakes import FakeRelease, Step
 
 DAY = 86400
@@ -80,10 +81,11 @@ def test_what_a_base_has_is_set_aside() -> None:
     assert [row[0] for row in only_json.exhibits[1].data["rows"]] == ["pack.py"]
 
 
-def test_a_side_without_history_is_not_examined() -> None:
-    plain = FakeRelease({"a.json": OLD})
-    results = list(dating(Case(plain, candidate())))
-    assert [r.side for r in results if isinstance(r, Unexamined)] == ["reference"]
+def test_a_side_without_history_is_named_once() -> None:
+    plain = FakeRelease({"a.json": OLD, "a.py": SOURCE})
+    assert not any(isinstance(r, Unexamined) for r in dating(Case(plain, candidate())))
+    report = examine(Case(plain, candidate()), only=("history",))
+    assert [(g.reason.key, g.side) for g in report.unexamined] == [("examine.lacks.history", "reference")]
 
 
 def test_swapping_the_sides_mirrors() -> None:
