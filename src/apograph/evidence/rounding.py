@@ -25,7 +25,8 @@ class FloatType:
         """The unit in the last place at each value's magnitude."""
         exponent = np.frexp(values)[1] - 1
         exponent = np.maximum(np.where(values == 0, self.lowest, exponent), self.lowest)
-        return np.ldexp(1.0, exponent - self.bits)
+        unit: NDArray[np.float64] = np.ldexp(1.0, exponent - self.bits)
+        return unit
 
 
 FLOATS = {
