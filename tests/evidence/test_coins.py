@@ -244,6 +244,7 @@ def test_a_base_explains_what_both_inherited(look: Look) -> None:
     other, _ = look(noised(base, 0.01, 1), noised(base, 0.01, 2), base=initial(5))
     assert other is not None
     assert other.bearing is Bearing.DISTINCTIVE
+    assert measures(other)["weights_bases"] == 0, "a stranger is no base"
 
 
 def test_a_framed_pair_stays_below_the_effect(look: Look) -> None:

@@ -75,6 +75,12 @@ def match_tensors(reference: TensorStore, candidate: TensorStore) -> Matching:
     return _Matcher(reference, candidate).run()
 
 
+def akin(matching: Matching, reference: TensorStore) -> bool:
+    """Whether the content of any matrix clearly agrees: a model without that is no ancestor of the other."""
+    shapes = {name: info.shape or () for name, info in reference.infos.items()}
+    return any(m.score >= CLEAR and len(shapes[m.reference.name]) > 1 for m in matching.matches)
+
+
 class _Matcher:
     def __init__(self, reference: TensorStore, candidate: TensorStore) -> None:
         self.samples = Samples(reference), Samples(candidate)

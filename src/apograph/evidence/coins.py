@@ -15,7 +15,7 @@ from statistics import median
 import numpy as np
 
 from apograph.align.modules import FAMILIES, Module, find_modules
-from apograph.align.tensors import Match, match_tensors
+from apograph.align.tensors import Match, akin, match_tensors
 from apograph.evidence.coin_ceiling import Units, ceilings, part_of
 from apograph.evidence.coin_figures import exhibits
 from apograph.evidence.coin_products import ProductFold
@@ -120,7 +120,7 @@ def _side_repeats(module: Module, store: TensorStore, side: str) -> bool:
 
 def _explained(case: Case, planned: Plan, passed: Sequence[Coins]) -> tuple[set[tuple[str, str]], int]:
     """Families and labels of modules whose coins a base has as well, which explains them; and how many bases
-    have weights that could be read."""
+    have weights that could be read and are akin to the reference's."""
     explained: set[tuple[str, str]] = set()
     read = 0
     for base in (*case.bases, *case.claimed):
@@ -128,9 +128,9 @@ def _explained(case: Case, planned: Plan, passed: Sequence[Coins]) -> tuple[set[
             store = open_store(base)
         except Refusal:
             continue
-        read += 1
         try:
             found = match_tensors(store, planned.stores[0])
+            read += akin(found, store)
             inner = plan(found.matches, (store, planned.stores[0]), (_config(base), _config(case.reference)))
             wanted = {s.match.reference.name for c in passed for s in c.module.slices}
             own = [m for m in inner.modules if {s.match.candidate.name for s in m.slices} <= wanted]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from apograph.align.tensors import Matching, match_tensors
+from apograph.align.tensors import Matching, akin, match_tensors
 from apograph.evidence import coins, weights_tables
 from apograph.evidence.noise_law import NoiseLaw, noise_law
 from apograph.evidence.registry import Case, Part, examiner
@@ -120,7 +120,7 @@ def _explained(
     case: Case, told: Sequence[Transformation], candidate: TensorStore
 ) -> tuple[frozenset[str], int]:
     """Candidate tensors that lie at least as near to a base's or a claimed source's as to the reference's,
-    and the number of these whose weights could be read."""
+    and the number of these whose weights could be read and are akin to the candidate's."""
     wanted = {t.match.candidate: t.moments.sum_dd for t in told if t.kind in RELATED}
     explained: set[str] = set()
     read = 0
@@ -130,9 +130,10 @@ def _explained(
             store = open_store(source)
         except Refusal:
             continue
-        read += 1
         with closing(store):
-            matches = [m for m in match_tensors(store, candidate).matches if m.candidate in wanted]
+            matching = match_tensors(store, candidate)
+            read += akin(matching, store)
+            matches = [m for m in matching.matches if m.candidate in wanted]
             for match, m in zip(matches, stream(matches, store, candidate), strict=True):
                 if m.sum_dd <= wanted[match.candidate]:
                     explained.add(match.candidate.name)
