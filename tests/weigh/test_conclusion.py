@@ -43,6 +43,15 @@ def test_without_a_base_it_is_a_common_origin_and_has_no_direction() -> None:
     assert pointed(answer(finding("code"), finding("tokenizer", arrow="reference"))) == "reference"
 
 
+def test_weights_that_were_not_compared_are_said() -> None:
+    """Also when the examiner of weights ran to its end and found none that it could read."""
+    code = finding("code")
+    keys = {m.key for m in answer(code, ran=(*MATERIAL, "weights")).notes}
+    assert "conclusion.note.no_weights" in keys
+    read = answer(code, finding("weights", Bearing.CONTEXT), ran=(*MATERIAL, "weights"))
+    assert "conclusion.note.no_weights" not in {m.key for m in read.notes}
+
+
 def test_one_kind_does_not_decide() -> None:
     assert answer(finding("code")).relation == "undetermined"
     assert answer(finding("code"), finding("code")).relation == "undetermined"

@@ -50,7 +50,10 @@ def conclude(
 def _of_files(
     findings: Sequence[Finding], same_digest: bool, bases_given: bool, ran: frozenset[str]
 ) -> Conclusion:
-    notes = () if "weights" in ran else (Message("conclusion.note.no_weights"),)
+    compared = any(
+        f.channel == "weights" for f in findings
+    )  # the examiner also ends when it had none to read
+    notes = () if compared else (Message("conclusion.note.no_weights"),)
     if same_digest:
         return Conclusion("identical", Message("conclusion.identical"), ("files.identical",), notes=notes)
     told = [f for f in findings if f.channel in ABOUT_BOTH]
