@@ -104,6 +104,7 @@ def examined(inputs: Inputs, *, only: list[str], download: bool, quiet: bool) ->
         )
         if inputs.answers is not None:
             case = replace(case, answers=_recorded(inputs.answers))
+        case.shared["weights.progress"] = progress.reading
         report = examine(case, only=only, arguments=sys.argv[1:], progress=progress)
     return replace(report, unexamined=(*late, *report.unexamined))
 

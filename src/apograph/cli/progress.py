@@ -8,12 +8,16 @@ from types import TracebackType
 from apograph.report.escape import visible
 from apograph.report.words import say
 
+_EVERY = 0.2
+"""Seconds between two states of a long reading."""
+
 
 class Progress:
     """One line that is written over; silent unless standard error is a terminal, and when ``quiet``."""
 
     def __init__(self, quiet: bool) -> None:
         self._shown = not quiet and sys.stderr.isatty()
+        self._told = 0.0
 
     def __enter__(self) -> Progress:
         return self
@@ -32,6 +36,21 @@ class Progress:
         self._write(
             say("cli.progress.examining", number=number + 1, total=total, examiner=visible(examiner, 50))
         )
+
+    def reading(self, done: int, total: int, seconds: float) -> None:
+        """Elements of weights read so far: the ``evidence.stream.Progress`` of this command line."""
+        if self._shown and (done == total or seconds >= self._told + _EVERY):
+            self._told = seconds if done < total else 0.0
+            rate = done / max(seconds, 1e-9)
+            self._write(
+                say(
+                    "cli.progress.reading",
+                    share=done / max(total, 1),
+                    millions=total / 1e6,
+                    rate=rate / 1e6,
+                    left=(total - done) / max(rate, 1e-9),
+                )
+            )
 
     def _write(self, line: str) -> None:
         if self._shown:
