@@ -26,8 +26,9 @@ kind that is a common origin, not a copy: nothing was renamed, or both took a th
 CLASS_NAMES = "config.class_names"
 """Measure of ``SAME_NAMES``: names of model, classes and modules that are the same, of all on either side."""
 COUNTS = (Bearing.SUPPORTING, Bearing.DISTINCTIVE)
-EXPLAINED = ("explain.base", "code_explained")
-"""Measures that count what a base (or claimed source) explains of the shared material."""
+REAL_SHARE = 0.1
+"""A base counts as set aside when it explains this share of what the two have in common in some channel: one
+that is unrelated to both explains nothing."""
 
 
 def conclude(
@@ -75,7 +76,7 @@ def _of_files(
     if supporting:
         message = Message("conclusion.undetermined.supporting", {"n": len(supporting)})
         return Conclusion("undetermined", message, supporting, notes=notes)
-    inherited = [f for f in told if f.channel in MATERIAL and _explained(f)]
+    inherited = [f for f in told if f.channel in MATERIAL and _explained(f) > 0]
     if bases_given and _kinds(f.channel for f in inherited) >= ENOUGH:
         basis = tuple(f.id for f in inherited)
         return Conclusion("common ancestor", Message("conclusion.ancestor"), basis, notes=notes)
@@ -94,10 +95,16 @@ def _nothing_renamed(findings: Iterable[Finding]) -> bool:
     return any(m.n is not None and m.value == m.n > 0 for m in counts)
 
 
-def _explained(finding: Finding) -> bool:
-    return any(
-        m.name in EXPLAINED and isinstance(m.value, int | float) and m.value > 0 for m in finding.measures
-    )
+def _explained(finding: Finding) -> float:
+    """The share of what the two have in common that bases explain, by what the finding measured."""
+    values = {m.name: m for m in finding.measures}
+    base, code, bits = (values.get(name) for name in ("explain.base", "code_explained", "code_bits"))
+    if base is not None and base.n and isinstance(base.value, int | float):
+        return base.value / base.n
+    if code is None or bits is None:
+        return 0.0
+    amounts = code.value, bits.value
+    return amounts[0] / amounts[1] if all(isinstance(v, int | float) and v > 0 for v in amounts) else 0.0  # type: ignore[operator]
 
 
 def _related(
@@ -107,21 +114,21 @@ def _related(
     bases_given: bool,
     notes: tuple[Message, ...],
 ) -> Conclusion:
-    """Two or more kinds of distinctive material. Without a base nothing was set aside: what is shared, and
-    what a left-over names, may then be an ancestor's, so neither a copy nor a direction is spoken of."""
+    """Two or more kinds of distinctive material.
+
+    Where no base explained anything nothing was set aside: what is shared, and what a left-over names, may be
+    an ancestor's. And without a left-over both sides may have taken all of it from a third. Neither is then
+    called a copy.
+    """
     params: dict[str, Param] = {"kinds": _kinds(channels), "list": ", ".join(channels)}
     basis = tuple(f.id for f in distinctive)
-    if not bases_given:
-        notes = (*notes, Message("conclusion.note.no_base"))
+    aside = bases_given and any(_explained(f) >= REAL_SHARE for f in told)
+    side = _pointed_at(told)
+    if not aside or side is None:
+        note = "unlisted" if aside else "base_explains_nothing" if bases_given else "no_base"
+        notes = (*notes, Message(f"conclusion.note.{note}"))
         sentence = Message("conclusion.common", params)
         return Conclusion("common origin", sentence, basis, strength=Strength("descriptive"), notes=notes)
-    notes = (*notes, Message("conclusion.note.unlisted"))
-    side = _pointed_at(told)
-    if side is None:
-        sentence = Message("conclusion.copy.unknown", params)
-        return Conclusion(
-            "copy or derivative", sentence, basis, strength=Strength("descriptive"), notes=notes
-        )
     arrows = [f.id for f in told if f.arrow == side]
     return Conclusion(
         "copy or derivative",
@@ -129,7 +136,7 @@ def _related(
         tuple(dict.fromkeys((*basis, *arrows))),
         direction_basis=Message("conclusion.direction.left_over", {"side": side, "n": len(arrows)}),
         strength=Strength("descriptive"),
-        notes=(*notes, Message("conclusion.note.direction")),
+        notes=(*notes, Message("conclusion.note.unlisted"), Message("conclusion.note.direction")),
     )
 
 

@@ -65,7 +65,7 @@ def examine(
         conclusion=conclude(
             findings,
             same_digest=case.reference.digest == case.candidate.digest and bool(case.reference.files),
-            bases_given=bool(case.bases or case.claimed),
+            bases_given=bool(case.bases),
             examined=examined,
         ),
     )
