@@ -18,9 +18,9 @@ def coins(bearing: Bearing, bases: int = 0) -> Finding:
     return Finding(
         "weights.coins",
         "weights",
-        Message("coins.found", FILLED),
+        Message("weights.coins.found", FILLED),
         bearing,
-        Strength("exact", -20.0, Message("coins.null")),
+        Strength("exact", -20.0, Message("weights.coins.null")),
         (Measure("weights_bases", bases),),
     )
 

@@ -185,14 +185,20 @@ def _finding(
     return Finding(
         "weights.coins",
         "weights",
-        Message(f"coins.{kind}", params),
+        Message(f"weights.coins.{kind}", params),
         bearing,
-        Strength("exact", best, Message("coins.null")),
+        Strength("exact", best, Message("weights.coins.null")),
         tuple(measures),
         tuple(exhibits(coins)),
-        alternatives=tuple(Message(f"coins.alternative.{name}") for name in ALTERNATIVES) if beyond else (),
+        alternatives=tuple(Message(f"weights.coins.alternative.{name}") for name in ALTERNATIVES)
+        if beyond
+        else (),
         limits=(
-            *(Message(f"coins.limit.{name}") for name in LIMITS),
-            *(Message(f"coins.left_out.{r}", {"n": n}) for r, n in sorted(planned.excluded.items()) if n),
+            *(Message(f"weights.coins.limit.{name}") for name in LIMITS),
+            *(
+                Message(f"weights.coins.left_out.{r}", {"n": n})
+                for r, n in sorted(planned.excluded.items())
+                if n
+            ),
         ),
     )
