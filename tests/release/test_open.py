@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from apograph.findings import Refusal
+from apograph.lab.founding.build import write_repository
+from apograph.lab.founding.stories import DAY, START, Step
 from apograph.release import open_release
+from apograph.release.opened import Opened
 from apograph.release.types import Content, Release
 from tests.release.repos import FILE, Repo, pointer
 from tests.release.test_checkpoint import gguf, safetensors, saved
@@ -218,3 +221,20 @@ def test_a_worker_that_dies_leaves_a_fault(tmp_path: Path) -> None:
     assert release.config == {}
     assert [code for *_, code in faults(release)] == [2]
     assert release.read("x.py") == b"1"
+
+
+def test_a_work_tree_that_is_old_enough_is_read_from_disk(tmp_path: Path) -> None:
+    """So that the weights of a base can be compared, which cannot be read from git objects."""
+    steps = [Step(day, "m", {"a.py": b"x = %d\n" % day}, "A") for day in (0, 2)]
+    write_repository(tmp_path / "r", steps)
+    ref = str(tmp_path / "r")
+    late = open_release(ref, not_after=START + 3 * DAY)
+    assert isinstance(late, Opened)
+    assert (late.spec["kind"], late.revision) == ("folder", open_release(ref).revision)
+    early = open_release(ref, not_after=START + DAY)
+    assert isinstance(early, Opened)
+    assert early.spec["kind"] == "git"
+    assert early.read("a.py") == b"x = 0\n"
+    (tmp_path / "r" / "a.py").write_text("changed")
+    changed = open_release(ref, not_after=START + 3 * DAY)
+    assert changed.read("a.py") == b"x = 2\n", "what was changed later explains nothing"

@@ -66,7 +66,12 @@ def _open_folder(ref: str, path: str, revision: str | None, not_after: int | Non
     inner = os.path.lexists(os.path.join(path, ".git"))
     if bare or (inner and (revision is not None or not_after is not None)):
         worker = Worker([path], git=True)
-        return _open_dated(ref, {"kind": "git", "path": path}, worker, revision, not_after)
+        dated = _open_dated(ref, {"kind": "git", "path": path}, worker, revision, not_after)
+        if bare or revision is not None or dated.later is not None:
+            return dated
+        # The newest revision is old enough: where it lies on disk unchanged, weights can be read there.
+        here = _open_folder(ref, path, None, None)
+        return here if here.revision == dated.revision else dated
     if revision is not None:
         raise Refusal(4, Message("release.no_history"), ref)
     spec: dict[str, Json] = {"kind": "folder", "path": path}
