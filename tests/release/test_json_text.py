@@ -1,11 +1,10 @@
-import io
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apograph.release.json_text import MAX_DEPTH, MAX_ITEMS, MAX_LINE, iter_json_lines, parse_json
+from apograph.release.json_text import MAX_DEPTH, MAX_ITEMS, parse_json
 from tests.release.refusals import refused
 
 values = st.recursive(
@@ -70,18 +69,3 @@ def test_lone_surrogates_become_their_escape():
     value = parse_json(b'{"a\\ud800": ["\\udfff", "\\ud83d\\ude00"]}')
     assert value == {"a\\ud800": ["\\udfff", "😀"]}
     json.dumps(value, ensure_ascii=False).encode()
-
-
-def test_lines():
-    stream = io.BytesIO(b'{"a": 1}\r\n\n[2]')
-    assert list(iter_json_lines(stream)) == [(1, {"a": 1}), (3, [2])]
-
-
-def test_lines_name_the_line():
-    assert refused(lambda: list(iter_json_lines(io.BytesIO(b"1\nx\n"), "a.jsonl"))).path == "a.jsonl:2"
-
-
-def test_a_long_line_is_a_limit():
-    stream = io.BytesIO(b"1\n" + b" " * (MAX_LINE + 1) + b"2")
-    refusal = refused(lambda: list(iter_json_lines(stream)))
-    assert (refusal.code, refusal.offset) == (5, 2)

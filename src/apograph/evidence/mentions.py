@@ -24,7 +24,7 @@ from apograph.findings import (
 )
 from apograph.release import sandbox
 from apograph.release.bytecode import Bytecode
-from apograph.release.types import Release, Version
+from apograph.release.types import Release
 
 ROWS = 60
 PROSE = (".md", ".txt", ".html")
@@ -48,17 +48,17 @@ def mentions_of_the_other(case: Case) -> Iterator[Finding | Unexamined]:
         names = [name for name in names_of(other) if not any(name.squeezed in mine for mine in own)]
         seen = list(mentions(names, writer))
         if seen:
-            yield _finding(case, side, seen, writer)
+            yield _finding(case, side, seen)
 
 
-def _finding(case: Case, side: Side, seen: list[Mention], writer: Release) -> Finding:
+def _finding(case: Case, side: Side, seen: list[Mention]) -> Finding:
     everybody = _known_elsewhere(case, {m.name for m in seen})
     own = [m for m in seen if m.name not in everybody]
     in_work = [m for m in own if not m.version.path.lower().endswith(PROSE) and m.name.kind != "owner"]
-    removed = [m for m in in_work if _removed(m.version, writer)]
+    removed = [m for m in in_work if m.version.until is not None]
     rows = _rows(sorted(seen, key=lambda m: (m not in in_work, m.version.since, m.version.path)))
     columns = ["name", "file", "line", "text", "states", "since", "until"]
-    kind = "in_work" if in_work else "in_prose"
+    kind = "in_work" if in_work else "in_passing"
     first = min(in_work or own or seen, key=lambda m: (m.version.since, m.version.path))
     return Finding(
         id=f"history.mentions:{side}",
@@ -119,11 +119,6 @@ def _known_elsewhere(case: Case, names: set[Name]) -> set[Name]:
     for release in (*case.bases, *case.claimed):
         known |= {m.name for m in mentions(names - known, release)}
     return known
-
-
-def _removed(version: Version, writer: Release) -> bool:
-    """Whether the text was replaced or deleted later."""
-    return version.until is not None and writer.history is not None
 
 
 @examiner("history", needs=Part.CODE)

@@ -38,7 +38,6 @@ class Case:
     panel: tuple[Release, ...] = ()
     claims: tuple[dict[str, Json], ...] = ()
     answers: Any = None
-    matches: Any = None
     shared: dict[str, Any] = field(default_factory=dict, compare=False)
     """What one examiner computed and another needs, by a documented key (renaming rules, code map)."""
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import accumulate
-from typing import Any, BinaryIO
+from typing import Any
 
 from apograph.findings import Json
 from apograph.release.refuse import refuse
@@ -22,8 +22,6 @@ MAX_DEPTH = 100
 MAX_ITEMS = 4_000_000
 MAX_DIGITS = 64
 MAX_SEARCHED = 1 << 20  # larger files are not scanned again for the place of a duplicate
-MAX_LINE = 1 << 20
-MAX_LINES = 1_000_000
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _TOKEN = re.compile(_STRING + rb"|[\[\]{},:]", re.DOTALL)
@@ -157,20 +155,3 @@ def _without_surrogates(value: Any, unique: Callable[[list[tuple[str, Any]]], di
             [(_without_surrogates(k, unique), _without_surrogates(v, unique)) for k, v in value.items()]
         )
     return value
-
-
-def iter_json_lines(stream: BinaryIO, path: str = "") -> Iterator[tuple[int, Json]]:
-    """The (1-based) line number and value of every line of a JSONL stream; blank lines are passed over.
-
-    Raises Refusal as ``parse_json`` does, and 5 for a line over 1 MiB or more than a million lines.
-    """
-    offset = 0
-    for number in range(1, MAX_LINES + 2):
-        line = stream.readline(MAX_LINE + 1)
-        if not line:
-            return
-        if number > MAX_LINES or len(line) > MAX_LINE:
-            raise refuse("json.lines", path, offset, code=5, lines=MAX_LINES, limit=MAX_LINE)
-        if line.strip():
-            yield number, parse_json(line.rstrip(b"\r\n"), f"{path}:{number}")
-        offset += len(line)

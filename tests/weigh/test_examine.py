@@ -1,0 +1,38 @@
+"""One walk over a case: what is run, what is lacking, what failed."""
+
+from __future__ import annotations
+
+import pytest
+
+from apograph.evidence.registry import Case
+from apograph.findings import Refusal
+from apograph.weigh.examine import examine
+from tests.evidence.fakes import FakeRelease
+
+ONE = FakeRelease({"config.json": {"model_type": "a", "layers": 3}}, ref="one")
+OTHER = FakeRelease({"config.json": {"model_type": "b", "layers": 4}}, ref="other")
+
+
+def test_what_a_side_lacks_is_named() -> None:
+    report = examine(Case(ONE, OTHER), only=["code"])
+    assert {(u.reason.key, u.side) for u in report.unexamined} == {
+        ("examine.lacks.code", "reference"),
+        ("examine.lacks.code", "candidate"),
+    }
+    assert report.conclusion.relation == "undetermined"
+
+
+def test_a_panel_is_named_and_said_not_to_be_used() -> None:
+    report = examine(Case(ONE, OTHER, panel=(FakeRelease(ref="third"),)), only=["config"])
+    assert [r.ref for r in report.releases if r.role == "panel"] == ["third"]
+    assert [u.path for u in report.unexamined if u.reason.key == "examine.panel_unused"] == ["third"]
+
+
+def test_an_unknown_channel_is_refused() -> None:
+    with pytest.raises(Refusal) as refusal:
+        examine(Case(ONE, OTHER), only=["colour"])
+    assert refusal.value.code == 4
+
+
+def test_a_release_against_itself_is_identical() -> None:
+    assert examine(Case(ONE, ONE), only=["config", "files"]).conclusion.relation == "identical"
