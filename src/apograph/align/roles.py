@@ -16,7 +16,9 @@ class View:
 
     Rows [start, stop) along the output axis, which is axis 0, or axis 1 where ``turned`` (Conv1D storage
     [in, out]). With ``period`` only the first ``width`` rows of every ``period`` rows, counted from
-    ``start`` (projections interleaved head by head). ``stop`` None means to the last row.
+    ``start`` (projections interleaved head by head). ``stop`` None means to the last row. ``item`` picks one
+    matrix of a stack (experts in one tensor [experts, ., .]); any other tensor of more than two axes is seen
+    as [first axis, all the others], leading axes of length 1 left away.
     """
 
     name: str
@@ -25,6 +27,7 @@ class View:
     turned: bool = False
     period: int = 0
     width: int = 0
+    item: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,66 @@
+"""The values behind a view: a matrix [out, in] or a vector [out], whatever the storage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apograph.align.roles import View
+from apograph.release.tensor_store import TensorStore
+
+Floats = NDArray[np.float32]
+
+
+def stored_shape(store: TensorStore, view: View) -> tuple[int, ...]:
+    """Shape [rows, columns], or [length], of the stored tensor or of the one item of a stack, not turned.
+    Raises KeyError for a tensor that the checkpoint lacks, ValueError for one whose shape is not known."""
+    shape = store.infos[view.name].shape
+    if shape is None:
+        raise ValueError(view.name)
+    return plain_shape(shape if view.item is None else shape[1:])
+
+
+def plain_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """At most two axes: leading ones left away, the axes after the first joined."""
+    axes = tuple(shape)
+    while len(axes) > 2 and axes[0] == 1:
+        axes = axes[1:]
+    return axes if len(axes) < 2 else (axes[0], math.prod(axes[1:]))
+
+
+def view_shape(store: TensorStore, view: View) -> tuple[int, ...]:
+    """[out, in] or [out]. Raises as ``stored_shape``."""
+    shape = stored_shape(store, view)
+    long = len(shape) > 1
+    total = shape[1] if view.turned and long else shape[0] if shape else 1
+    out = len(chosen(view, total))
+    return (out, shape[0] if view.turned else shape[1]) if long else (out,)
+
+
+def chosen(view: View, total: int) -> NDArray[np.int64]:
+    """The places along the output axis, of length ``total``, that belong to the view, in order."""
+    stop = total if view.stop is None else min(view.stop, total)
+    places = np.arange(view.start, stop, dtype=np.int64)
+    return places[(places - view.start) % view.period < view.width] if view.period else places
+
+
+def read(store: TensorStore, view: View) -> Floats:
+    """Values of the view as float32: [out, in], or [out]. Reads only the rows that it spans, or the whole
+    tensor where it is turned. Raises as ``stored_shape``, and Refusal where the values cannot be had."""
+    shape = stored_shape(store, view)
+    if not shape:
+        return store.block(view.name, 0, 1).astype(np.float32)
+    columns = shape[1] if len(shape) > 1 else 1
+    offset = 0 if view.item is None else view.item * shape[0] * columns
+    turned = view.turned and len(shape) > 1
+    places = chosen(view, columns if turned else shape[0])
+    if not len(places):
+        return np.zeros((0, shape[0] if turned else columns) if len(shape) > 1 else 0, np.float32)
+    first, stop = (0, shape[0]) if turned else (int(places[0]), int(places[-1]) + 1)
+    flat = store.block(view.name, offset + first * columns, offset + stop * columns)
+    matrix = flat.astype(np.float32, copy=False).reshape(stop - first, columns)
+    taken = matrix.T[places] if turned else matrix[places - first]
+    return np.ascontiguousarray(taken if len(shape) > 1 else taken[:, 0])
