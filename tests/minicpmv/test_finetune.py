@@ -97,3 +97,21 @@ def test_the_recipe_is_the_published_one() -> None:
     assert rate_at(0, recipe) == pytest.approx(1e-8)
     assert rate_at(5050, recipe) == pytest.approx(0.5e-6, rel=1e-3)
     assert rate_at(9999, recipe) < 1e-12
+
+
+def test_small_steps_are_not_lost_in_the_rounding_of_bfloat16(
+    config: Config,
+    weights: dict[str, torch.Tensor],
+    tokenizer: Tokenizer,
+    examples: tuple[Example, ...],
+    tmp_path: Path,
+) -> None:
+    """Eight steps of at most 1e-5 each move many weights whose unit in the last place is larger than one."""
+    recipe = replace(RECIPE, steps=8, rate=1e-5, warmup=0.0, weight_decay=0.0, save_every=4)
+    model = fresh(config, weights).to(torch.bfloat16)
+    list(train(model, tokenizer, examples, recipe, tmp_path))
+    start = weights["resampler.proj"].to(torch.bfloat16)
+    moved = (model.state_dict()["resampler.proj"] != start)[start.abs() > 2**-7]
+    assert 0.01 < moved.float().mean() < 1
+    again = load_adapter(fresh(config, weights).to(torch.bfloat16), tmp_path)
+    assert torch.equal(again.state_dict()["resampler.proj"], model.state_dict()["resampler.proj"])

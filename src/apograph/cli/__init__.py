@@ -37,6 +37,7 @@ COMMANDS: tuple[str, ...] = (
     "items",
     "run",
     "serve",
+    "finetune",
     "demo",
 )
 

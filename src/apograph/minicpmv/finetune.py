@@ -4,8 +4,6 @@ Low-rank adapters (Hu et al. 2021, arXiv 2106.09685) on the attention projection
 the token embedding and the resampler train whole, the vision tower when asked. One conversation a step;
 AdamW with a cosine schedule. The adapter, the optimiser and the step are saved together, so that training
 goes on where it stopped.
-
-    python -m apograph.minicpmv.finetune MODEL CONVERSATIONS.json --out DIR [--steps N] [--rate R]
 """
 
 from __future__ import annotations
@@ -112,10 +110,12 @@ def train(
             getattr(model.llm, name)({"use_reentrant": False})
             break
     parameters = trained(model)
+    masters = {name: _master(parameter) for name, parameter in parameters.items()}
     optimiser = torch.optim.AdamW(
-        parameters.values(), lr=recipe.rate, betas=(0.9, recipe.beta2), weight_decay=recipe.weight_decay
+        masters.values(), lr=recipe.rate, betas=(0.9, recipe.beta2), weight_decay=recipe.weight_decay
     )
-    first = _resume(out, parameters, optimiser, recipe)
+    first = _resume(out, masters, optimiser, recipe)
+    _copy(masters, parameters)
     for step in range(first, recipe.steps):
         torch.manual_seed(recipe.seed + step)  # the same dropout and order whether or not it was interrupted
         order = torch.randperm(len(examples), generator=_epoch(recipe, step // len(examples)))
@@ -125,11 +125,27 @@ def train(
         loss = loss_of(model, example, tokenizer)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(parameters.values(), 1.0)
+        for name, parameter in parameters.items():
+            if parameter.grad is not None:
+                masters[name].grad = parameter.grad.float()
         optimiser.step()
-        optimiser.zero_grad()
+        _copy(masters, parameters)
+        model.zero_grad()
         if (step + 1) % recipe.save_every == 0 or step + 1 == recipe.steps:
-            _save(out, parameters, optimiser, recipe, step + 1)
+            _save(out, masters, optimiser, recipe, step + 1)
         yield step, loss.item()
+
+
+def _master(parameter: nn.Parameter) -> nn.Parameter:
+    """The float32 value that is trained: a step of 1e-6 is lost in a weight's own rounding to bfloat16."""
+    return parameter if parameter.dtype == torch.float32 else nn.Parameter(parameter.detach().float())
+
+
+def _copy(masters: dict[str, nn.Parameter], parameters: dict[str, nn.Parameter]) -> None:
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            if masters[name] is not parameter:
+                parameter.copy_(masters[name])
 
 
 def _epoch(recipe: Recipe, number: int) -> torch.Generator:
@@ -210,31 +226,3 @@ def _fill(parameters: dict[str, nn.Parameter], reader: Reader) -> None:
             if entry is None or entry.shape != tuple(parameter.shape):
                 raise Refusal(3, Message("minicpmv.refused.adapter", {"name": name}))
             parameter.copy_(reader.whole(name))
-
-
-def main() -> None:
-    """Parse the command line and train."""
-    import argparse
-
-    from apograph.minicpmv.checkpoint import load, open_checkpoint
-    from apograph.minicpmv.examples import read_examples
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("conversations", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=Recipe().steps)
-    parser.add_argument("--rate", type=float, default=Recipe().rate)
-    parser.add_argument("--tune-vision", action="store_true")
-    given = parser.parse_args()
-    checkpoint = open_checkpoint(given.model)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = load(checkpoint, torch.bfloat16, device)
-    recipe = Recipe(steps=given.steps, rate=given.rate, tune_vision=given.tune_vision)
-    examples = read_examples(given.conversations)
-    for step, loss in train(model, checkpoint.tokenizer(), examples, recipe, given.out):
-        print(f"{step} {loss:.4f}", flush=True)
-
-
-if __name__ == "__main__":
-    main()

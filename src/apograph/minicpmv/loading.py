@@ -10,7 +10,10 @@ from apograph.findings import Message, Refusal
 from apograph.minicpmv.config import Reading
 
 if TYPE_CHECKING:
+    from apograph.minicpmv.checkpoint import Checkpoint
     from apograph.minicpmv.engine import Engine
+    from apograph.minicpmv.model import Model
+    from apograph.minicpmv.tokens import Tokenizer
 
 DTYPES = ("float32", "bfloat16", "float16")
 KINDS = ("int4", "int8", "nf4")
@@ -46,19 +49,33 @@ def open_engine(
     """
     need("torch", "transformers", "tokenizers", "PIL", extra="vlm")
     one_of("--quantise", quantise, KINDS)
-    one_of("--dtype", dtype, DTYPES)
     one_of("--reading", reading, get_args(Reading))
+    from apograph.minicpmv.checkpoint import open_checkpoint
+    from apograph.minicpmv.engine import Engine
+
+    checkpoint = open_checkpoint(folder, like)
+    tokenizer = checkpoint.tokenizer()
+    return Engine(open_model(checkpoint, tokenizer, quantise, dtype, device, reading), tokenizer)
+
+
+def open_model(
+    checkpoint: Checkpoint,
+    tokenizer: Tokenizer,
+    quantise: str | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+    reading: str = "original",
+) -> Model:
+    """The model of an opened release, with the defaults of :func:`open_engine`; the same refusals."""
+    one_of("--dtype", dtype, DTYPES)
     import torch
 
     from apograph.minicpmv import quantise as quantised
-    from apograph.minicpmv.checkpoint import load, open_checkpoint
-    from apograph.minicpmv.engine import Engine
+    from apograph.minicpmv.checkpoint import load
 
     if device is None:
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
     wanted: torch.dtype = getattr(torch, dtype or ("bfloat16" if device == "cpu" else "float16"))
-    checkpoint = open_checkpoint(folder, like)
-    tokenizer = checkpoint.tokenizer()
     if checkpoint.quantised:
         model = quantised.load_saved(checkpoint, wanted, device, reading)  # type: ignore[arg-type]
     elif quantise is not None:
@@ -68,4 +85,4 @@ def open_engine(
     if tokenizer.size > model.config.vocab_size:
         params = {"size": tokenizer.size, "vocabulary": model.config.vocab_size}
         raise Refusal(3, Message("minicpmv.refused.vocabulary", params))
-    return Engine(model, tokenizer)
+    return model
