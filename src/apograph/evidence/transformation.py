@@ -40,6 +40,7 @@ CHANCE = 4.0
 """Standard errors 1/sqrt n below which a correlation is that of unrelated tensors."""
 SIDE = 16
 """A tensor with a smaller side is no matrix: too little to tell how it was changed, or whether at all."""
+_COMPUTED = re.compile(r"position|rotary|inv_freq|mask|buffer", re.IGNORECASE)
 _INTEGER = re.compile("[IU][0-9]+$|BOOL$")
 _KURTOSIS = 0.05
 _PRUNED = 0.01
@@ -71,6 +72,12 @@ class Transformation:
     zeros: float | None = None
     into: str | None = None
     head: NDArray[np.float32] | None = None
+
+    @property
+    def computed(self) -> bool:
+        """Whether the names say a table that software computes: equal in models that have nothing to do with
+        each other."""
+        return bool(_COMPUTED.search(self.match.reference.name + self.match.candidate.name))
 
 
 def transformation(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -20,8 +19,6 @@ from apograph.release.types import Release
 
 COUNTS = 0.01
 """Share of the compared matrices' elements from which tensors computed from each other count."""
-_COMPUTED = re.compile(r"position|rotary|inv_freq|mask|buffer", re.IGNORECASE)
-"""Names of tables that software computes: equal in models that have nothing to do with each other."""
 ABSENT = 3
 
 
@@ -44,7 +41,7 @@ class Compared:
             if t.matrix
             and t.kind != "constant"
             and t.match.candidate.name not in self.explained
-            and not _COMPUTED.search(t.match.reference.name + t.match.candidate.name)
+            and not t.computed
         )
 
     @property
@@ -89,6 +86,7 @@ def transformations(case: Case) -> Iterator[Finding | Unexamined]:
         )
         explained, bases = _explained(case, told, candidate)
         found = Compared(matching, told, explained, bases, _identical(matching, told, reference, candidate))
+        case.shared["weights.compared"] = found
         law = noise_law(found.compared)
         yield _finding(found, law)
         if law is not None:
