@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 from apograph.minicpmv.config import Config, Reading
 from apograph.minicpmv.model import Model
-from apograph.minicpmv.vision import gelu, plane_positions, row_positions
+from apograph.minicpmv.vision import MLP, fused, plane_positions, row_positions
 
 GOLDEN = Path(__file__).parent / "golden"
 NAMES = sorted(path.stem for path in (GOLDEN / "images").glob("*.png"))
@@ -97,11 +98,15 @@ def test_without_batching_the_original_is_the_own_mask_reading(
     torch.testing.assert_close(found, variants["vga640x480.resampler_out_own_mask_1d"], atol=1e-4, rtol=0)
 
 
-def test_gelu_that_is_looked_up_is_gelu() -> None:
-    every = torch.arange(1 << 16, dtype=torch.int32).to(torch.int16).view(torch.bfloat16).view(256, 256)
-    expected = torch.nn.functional.gelu(every, approximate="tanh")
+def test_the_fused_product_is_the_product_and_its_gelu(config: Config) -> None:
+    torch.manual_seed(0)
+    layer = MLP(config).to(torch.bfloat16)
+    x = torch.randn(2, 5, config.vision_hidden_size, dtype=torch.bfloat16)
+    exact = copy.deepcopy(layer).double()
+    expected = exact.fc2(torch.nn.functional.gelu(exact.fc1(x.double()), approximate="tanh"))
     with torch.inference_mode():
-        assert torch.equal(gelu(every).view(torch.int16), expected.view(torch.int16))
-    weight = torch.ones(3, dtype=torch.bfloat16, requires_grad=True)
-    gelu(weight).sum().backward()
-    assert weight.grad is not None
+        assert fused(x) == torch.backends.mkldnn.is_available()
+        torch.testing.assert_close(layer(x).double(), expected, atol=0.02, rtol=0.02)
+    assert not fused(x)  # outside of inference it would not be differentiated
+    layer(x).sum().backward()
+    assert layer.fc1.weight.grad is not None
