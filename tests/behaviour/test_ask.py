@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from apograph.behaviour.ask import Reply, ask, prompt_hash, rendered
-from apograph.behaviour.ask_endpoint import Endpoint
+from apograph.behaviour.ask_endpoint import Endpoint, Pace
 from apograph.behaviour.formats import read_file
 from apograph.behaviour.items import read_items
 from apograph.findings import Refusal
@@ -187,3 +187,18 @@ def test_two_runs_never_write_one_file(tmp_path: Path) -> None:
             return Reply("x", [])
 
     assert ask(Nested(), items, tmp_path, out).answered == 1
+
+
+def test_requests_keep_the_pace_those_tried_again_too(tmp_path: Path) -> None:
+    now, pauses = [0.0], list[float]()
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        now[0] += seconds
+
+    busy = iter([503, 200, 200])
+    pace = Pace(30, sleep, lambda: now[0])
+    with serving(lambda body, _: (next(busy), {}, said("x"))) as (url, _):
+        result = ask(endpoint(url, pace=pace), some_items(tmp_path, 2), tmp_path, tmp_path / "o.jsonl", 1)
+    assert result.answered == 2
+    assert pauses == [2.0, 2.0]  # the first of three requests goes out at once

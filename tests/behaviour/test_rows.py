@@ -179,3 +179,22 @@ def test_colons_in_texts_and_nested_objects_read_the_same(tmp_path: Path) -> Non
         {"item": "b", "raw": 'quote " and \\ and {braces}: []'},
     ]
     assert [r.answer for r in read_file(jsonl(tmp_path / "a.jsonl", rows))] == [row["raw"] for row in rows]
+
+
+def test_the_single_file_of_old_lmms_eval(tmp_path: Path) -> None:
+    """Indented JSON with the samples under "logs"; the task's arguments stand beside them."""
+    logs = [
+        {"doc_id": n, "target": "a", "doc": {"q": n}, "arguments": ["ask", {"until": []}],
+         "resps": [["a b"]], "filtered_resps": ["a"]}
+        for n in range(3)
+    ]  # fmt: skip
+    path = tmp_path / "task.json"
+    path.write_text(json.dumps({"args": {"model": "m"}, "logs": logs}, indent=4))
+    found = list(read_file(path))
+    assert [(r.item, r.answer, r.key) for r in found] == [("0", "a", "a"), ("1", "a", "a"), ("2", "a", "a")]
+    assert len({r.identity for r in found}) == 3
+    for wrong in ({"args": 1}, {"logs": {}}, {"logs": [1]}):
+        path.write_text(json.dumps(wrong, indent=4))
+        assert refused(path).code == 2
+    path.write_text('{\n "logs": [\n')
+    assert refused(path).code == 2

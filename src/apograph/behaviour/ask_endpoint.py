@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import random
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,35 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
+@dataclass(slots=True)
+class Pace:
+    """At most ``per_minute`` requests a minute from all threads together, evenly spaced; 0: no limit."""
+
+    per_minute: int = 0
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    _next: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def wait(self) -> None:
+        """Return when the next request may go out."""
+        if not self.per_minute:
+            return
+        with self._lock:
+            now = self.clock()
+            due = max(self._next, now)
+            self._next = due + 60 / self.per_minute
+        if due > now:
+            self.sleep(due - now)
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """``url`` is the base that ends in ``/v1``. ``key`` goes into the Authorization header and nowhere else.
 
     Greedy: temperature 0, top_p 1, a fixed seed where the server knows one. Busy servers (429, 5xx), timeouts
     and broken connections are tried again after a growing pause (doubling from half a second, with jitter;
-    the server's Retry-After is followed up to a minute).
+    the server's Retry-After is followed up to a minute). ``pace`` bounds all requests, those tried again too.
     """
 
     url: str
@@ -50,6 +73,7 @@ class Endpoint:
     retries: int = RETRIES
     first_pause: float = FIRST_PAUSE
     sleep: Callable[[float], None] = time.sleep
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def decoding(self) -> dict[str, Any]:
@@ -63,6 +87,7 @@ class Endpoint:
         ).encode()
         attempts: list[dict[str, Any]] = []
         for attempt in range(self.retries + 1):
+            self.pace.wait()
             status, text, wait = self._post(body)
             attempts.append({"status": status, "at": round(time.time(), 3), "response": text})
             if status == 200:

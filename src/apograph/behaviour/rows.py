@@ -17,6 +17,9 @@ from apograph.behaviour.records import MAX_LINE, MAX_ROWS
 from apograph.release.json_text import MAX_DEPTH, parse_json
 from apograph.release.refuse import refuse
 
+MAX_WHOLE = 256 << 20
+"""The largest file, in bytes, that is one JSON object and has to be read whole."""
+
 
 class AnswerFile:
     """An open answer file; iterate over it for its rows. ``sha256`` is complete once the rows are read."""
@@ -51,8 +54,26 @@ class AnswerFile:
             name = self.path.lower()
             if name.endswith((".csv", ".tsv")):
                 yield from self._table("\t" if name.endswith(".tsv") else ",")
+            elif stream.peek(8)[:8].split(b"\n")[0].strip() == b"{":  # type: ignore[attr-defined]
+                yield from self._logs()
             else:
                 yield from self._json_lines()
+
+    def _logs(self) -> Iterator[dict[str, Any]]:
+        """The rows of one indented JSON object: its ``logs``, as old versions of lmms-eval wrote them."""
+        data = self._stream.read(MAX_WHOLE + 1)
+        if len(data) > MAX_WHOLE:
+            raise refuse("answers.whole", self.path, code=5, limit=MAX_WHOLE)
+        self._digest.update(data)
+        whole = parse_json(data, self.path, MAX_WHOLE)
+        rows = whole.get("logs") if isinstance(whole, dict) else None
+        if not isinstance(rows, list):
+            raise refuse("answers.logs", self.path)
+        for row in rows:
+            self.row += 1
+            if not isinstance(row, dict):
+                raise refuse("answers.row", self.path, row=self.row)
+            yield row
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         """Byte offset and content of every line, the line end included."""

@@ -27,6 +27,9 @@ def ask(
     concurrency: Annotated[
         int, typer.Option("--concurrency", min=1, max=64, help=say("cli.ask.concurrency"))
     ] = 4,
+    per_minute: Annotated[
+        int, typer.Option("--per-minute", min=0, metavar="N", help=say("cli.ask.per_minute"))
+    ] = 0,
     quiet: Quiet = False,
 ) -> int:
     """Ask what ``out`` does not hold yet. Exit 2 when an item stayed unanswered."""
@@ -41,7 +44,7 @@ def ask(
             print(f"\r\x1b[K{say('answers.ask.progress', done=done, total=total)}", end="", file=sys.stderr)
 
     try:
-        responder = _responder(model, name, max_tokens)
+        responder = _responder(model, name, max_tokens, per_minute)
         result = ask_all(responder, listed, items.parent, out, concurrency, progress)
     except OSError as error:
         raise Refusal(
@@ -57,15 +60,15 @@ def ask(
     return 2 if result.failed else 0
 
 
-def _responder(model: str, name: str | None, max_tokens: int) -> Responder:
+def _responder(model: str, name: str | None, max_tokens: int, per_minute: int) -> Responder:
     import os
 
     if model.startswith(("http://", "https://")):
-        from apograph.behaviour.ask_endpoint import Endpoint
+        from apograph.behaviour.ask_endpoint import Endpoint, Pace
 
         if name is None:
             raise Refusal(4, Message("answers.error.name"))
-        return Endpoint(model, name, os.environ.get(KEY, ""), max_tokens)
+        return Endpoint(model, name, os.environ.get(KEY, ""), max_tokens, pace=Pace(per_minute))
     from apograph.behaviour.ask_local import LocalModel
 
     return LocalModel(Path(model), max_tokens)
