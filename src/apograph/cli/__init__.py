@@ -29,6 +29,7 @@ COMMANDS: tuple[str, ...] = (
     "verify",
     "inspect",
     "preserve",
+    "witness",
     "rename",
     "perturb",
     "agree",

@@ -6,6 +6,7 @@ import os
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from apograph.findings import Message, Param, Refusal
 
@@ -24,6 +25,15 @@ class AnswerFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Dating:
+    """Witness files, the roots that vouch for them, and ``SIDE=DATE`` statements of first publication."""
+
+    witnesses: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
+    published: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """What a comparison is given, as the user named it."""
 
@@ -34,6 +44,7 @@ class Inputs:
     panel: tuple[str, ...] = ()
     claims: str | None = None
     answers: AnswerFiles | None = None
+    dating: Dating = Dating()
 
 
 def answer_files(
@@ -66,10 +77,11 @@ def read_case(path: str) -> Inputs:
     if claims is not None and not isinstance(claims, str):
         raise _refusal("value", path, field="claims")
     answers = _answers(folder, content, path)
+    dating = _dating(folder, content, path)
     if content:
         raise _refusal("field", path, field=next(iter(content)))
     claims = None if claims is None else _beside(folder, claims)
-    return Inputs(reference, candidate, base, claimed, panel, claims, answers)
+    return Inputs(reference, candidate, base, claimed, panel, claims, answers, dating)
 
 
 def _answers(folder: str, content: dict[str, object], path: str) -> AnswerFiles | None:
@@ -82,6 +94,14 @@ def _answers(folder: str, content: dict[str, object], path: str) -> AnswerFiles 
         raise _refusal("value", path, field="key" if len(sides) in (0, 2) else "answers")
     both = (sides[0], sides[1]) if sides else None
     return answer_files(both, panel, noised, None if key is None else _beside(folder, key))
+
+
+def _dating(folder: str, content: dict[str, object], path: str) -> Dating:
+    files, roots = (_refs(folder, name, content.pop(name, []), path) for name in ("witness", "witness_roots"))
+    stated = content.pop("published", {})
+    if not isinstance(stated, dict) or not all(isinstance(day, str | date) for day in stated.values()):
+        raise _refusal("value", path, field="published")
+    return Dating(files, roots, tuple(f"{side}={day}" for side, day in stated.items()))
 
 
 def _side(folder: str, name: str, ref: object, path: str) -> str:

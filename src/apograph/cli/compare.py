@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from apograph.cli import FOUND, worst
-from apograph.cli.case import AnswerFiles, Inputs, answer_files, read_case
+from apograph.cli.case import AnswerFiles, Dating, Inputs, answer_files, read_case
+from apograph.cli.dating import opened_witnesses
 from apograph.cli.options import (
     Answers,
     Base,
@@ -23,9 +24,12 @@ from apograph.cli.options import (
     Lang,
     NoisedAnswers,
     PanelAnswers,
+    Published,
     Quiet,
     Sinks,
     Verbose,
+    WitnessFiles,
+    WitnessRoots,
 )
 from apograph.cli.progress import Progress
 from apograph.findings import Bearing, Message, Refusal, Report
@@ -57,6 +61,9 @@ def compare(
     panel_answers: PanelAnswers = [],  # noqa: B006
     noised_answers: NoisedAnswers = [],  # noqa: B006
     key: Key = None,
+    witness: WitnessFiles = [],  # noqa: B006
+    witness_roots: WitnessRoots = [],  # noqa: B006
+    published: Published = [],  # noqa: B006
     case: Annotated[
         str | None, typer.Option("--case", metavar="CASE.toml", help=say("cli.compare.case"))
     ] = None,
@@ -70,7 +77,9 @@ def compare(
     download: Annotated[bool, typer.Option("--download", help=say("cli.compare.download"))] = False,
 ) -> int:
     recorded = answer_files(answers, panel_answers, noised_answers, key)
-    named = (reference, candidate, *base, *claimed, *panel, claims, recorded)
+    dating = Dating(tuple(witness), tuple(witness_roots), tuple(published))
+    given = (*dating.witnesses, *dating.roots, *dating.published)
+    named = (reference, candidate, *base, *claimed, *panel, claims, recorded, *given)
     if case is not None:
         if any(named):
             raise Refusal(4, Message("cli.error.case.alone"))
@@ -78,7 +87,8 @@ def compare(
     elif reference is None or candidate is None:
         raise Refusal(4, Message("cli.error.two_sides"))
     else:
-        inputs = Inputs(reference, candidate, tuple(base), tuple(claimed), tuple(panel), claims, recorded)
+        others = (tuple(base), tuple(claimed), tuple(panel))
+        inputs = Inputs(reference, candidate, *others, claims, recorded, dating)
     with Sinks(json, html, lang, verbose) as sinks:
         report = examined(inputs, only=only, download=download, quiet=quiet)
         sinks.write(report)
@@ -91,6 +101,7 @@ def examined(inputs: Inputs, *, only: list[str], download: bool, quiet: bool) ->
     from apograph.weigh.examine import chosen, examine
 
     chosen(tuple(only))  # a wrong name is told before anything is opened
+    witnesses, published = opened_witnesses(inputs.dating)
     with Progress(quiet) as progress:
         progress.opening()
         case, late = open_case(
@@ -104,6 +115,7 @@ def examined(inputs: Inputs, *, only: list[str], download: bool, quiet: bool) ->
         )
         if inputs.answers is not None:
             case = replace(case, answers=_recorded(inputs.answers))
+        case = replace(case, witnesses=witnesses, published=published)
         case.shared["weights.progress"] = progress.reading
         report = examine(case, only=only, arguments=sys.argv[1:], progress=progress)
     return replace(report, unexamined=(*late, *report.unexamined))

@@ -24,6 +24,13 @@ NoisedAnswers = Annotated[
     list[str], typer.Option("--noised-answers", metavar="FILE", help=say("cli.option.noised_answers"))
 ]
 Key = Annotated[str | None, typer.Option("--key", metavar="FILE", help=say("cli.option.key"))]
+WitnessFiles = Annotated[list[str], typer.Option("--witness", metavar="FILE", help=say("cli.option.witness"))]
+WitnessRoots = Annotated[
+    list[str], typer.Option("--witness-roots", metavar="PEM", help=say("cli.option.witness_roots"))
+]
+Published = Annotated[
+    list[str], typer.Option("--published", metavar="SIDE=DATE", help=say("cli.option.published"))
+]
 Json = Annotated[str | None, typer.Option("--json", metavar="FILE", help=say("cli.option.json"))]
 Html = Annotated[str | None, typer.Option("--html", metavar="FILE", help=say("cli.option.html"))]
 Lang = Annotated[str, typer.Option("--lang", metavar="LANG", help=say("cli.option.lang"))]

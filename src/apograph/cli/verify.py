@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from apograph.cli import FOUND, worst
-from apograph.cli.case import Inputs, answer_files
+from apograph.cli.case import Dating, Inputs, answer_files
 from apograph.cli.compare import examined, exit_code
 from apograph.cli.options import (
     Answers,
@@ -19,8 +19,11 @@ from apograph.cli.options import (
     Key,
     NoisedAnswers,
     PanelAnswers,
+    Published,
     Quiet,
     Saved,
+    WitnessFiles,
+    WitnessRoots,
 )
 from apograph.findings import Report
 from apograph.report.escape import visible
@@ -42,6 +45,9 @@ def verify(
     panel_answers: PanelAnswers = [],  # noqa: B006
     noised_answers: NoisedAnswers = [],  # noqa: B006
     key: Key = None,
+    witness: WitnessFiles = [],  # noqa: B006
+    witness_roots: WitnessRoots = [],  # noqa: B006
+    published: Published = [],  # noqa: B006
     quiet: Quiet = False,
 ) -> int:
     from apograph.report.json_format import dumps, loads, read
@@ -56,6 +62,7 @@ def verify(
         _refs(then, "panel"),
         claims,
         answer_files(answers, panel_answers, noised_answers, key),
+        Dating(tuple(witness), tuple(witness_roots), tuple(published)),
     )
     only = [channel for channel in str(then.settings.get("only", "")).split(",") if channel]
     now = loads(dumps(examined(inputs, only=only, download=False, quiet=quiet)))

@@ -17,6 +17,7 @@ MODULES: tuple[str, ...] = (
     "weights",
     "claims",
     "answers",
+    "witness",
 )
 
 __all__ = ["MODULES", "Case", "Part", "all_examiners", "examiner"]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Flag, auto
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from apograph.findings import Finding, Json, Unexamined
+from apograph.findings import Finding, Json, Side, Unexamined
 from apograph.release.types import Release
+from apograph.release.witness import Witness
 
 
 class Part(Flag):
@@ -38,6 +39,9 @@ class Case:
     panel: tuple[Release, ...] = ()
     claims: tuple[dict[str, Json], ...] = ()
     answers: Any = None
+    witnesses: tuple[Witness, ...] = ()
+    published: Mapping[Side, int] = field(default_factory=dict)
+    """When a side could first be had (seconds since 1970 UTC), as the user states it."""
     shared: dict[str, Any] = field(default_factory=dict, compare=False)
     """What one examiner computed and another needs, by a documented key (renaming rules, code map)."""
 

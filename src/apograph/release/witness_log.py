@@ -22,6 +22,7 @@ from apograph.release.refuse import refuse
 
 _MOST_HASHES = 64
 """Steps of an inclusion path: enough for a log of 2^64 entries."""
+_YEAR_10000 = 253_402_300_800
 
 
 def read_log(data: bytes, message: bytes, keys: list[str], path: str) -> dict[str, Json]:
@@ -46,7 +47,7 @@ def _read_entry(entry: Any, message: bytes, keys: Sequence[bytes], path: str) ->
     seconds, index = int(entry["integratedTime"]), int(entry["logIndex"])
     log_id = _bytes(entry["logId"]["keyId"])
     promise = entry.get("inclusionPromise")
-    if not promise or seconds <= 0:
+    if not promise or not 0 < seconds < _YEAR_10000:
         raise refuse("witness.no_promise", path)
     told: dict[str, Json] = {"time": seconds, "authority": log_id.hex()[:64], "trusted": bool(keys)}
     if not keys:
