@@ -1,0 +1,258 @@
+"""Recover the gauge: streams first, then layers, then the units of every module."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apograph.align.gauge.axis import PLAIN, Axis
+from apograph.align.gauge.heads import Geometry, Heads, heads_map
+from apograph.align.gauge.layers import layer_pairs
+from apograph.align.gauge.readers import before_attention, before_mlp, reader, tables
+from apograph.align.gauge.residual import stream_map
+from apograph.align.gauge.types import Gauge, ModuleMap, Piece, StreamMap
+from apograph.align.gauge.units import unit_map
+from apograph.align.role_views import read, view_shape
+from apograph.align.roles import Attention, Block, Mlp, Roles, Tower, View
+from apograph.release.tensor_store import TensorStore
+
+Floats: TypeAlias = NDArray[Any]
+Stores: TypeAlias = tuple[TensorStore, TensorStore]
+
+
+def recover(reference: TensorStore, candidate: TensorStore, roles_a: Roles, roles_b: Roles) -> Gauge:
+    """The map from the candidate's order, signs, scales and basis to the reference's.
+
+    Towers of one kind and width are taken in their order. Memory: two matrices of each side at a time, and
+    both embeddings. Whether what was found is more than lossless changes reach between strangers is not
+    decided here: ``ModuleMap.held`` and ``chance`` say how well units agree in a matrix that was not used.
+    Raises Refusal as the stores do.
+    """
+    started = time.monotonic()
+    stores = reference, candidate
+    found = Gauge((), (), ())
+    free = list(roles_b.towers)
+    for tower in roles_a.towers:
+        other = next((t for t in free if (t.kind, t.width) == (tower.kind, tower.width)), None)
+        if other is not None:
+            free.remove(other)
+            found = _joined(found, _Towers(stores, (tower, other), len(found.streams)).run())
+    return replace(found, seconds=time.monotonic() - started)
+
+
+def _joined(a: Gauge, b: Gauge) -> Gauge:
+    count = len(a.modules)
+    pieces = tuple(p if p.module is None else replace(p, module=p.module + count) for p in b.pieces)
+    return Gauge(
+        a.streams + b.streams,
+        a.modules + b.modules,
+        a.pieces + pieces,
+        a.layers + b.layers,
+        a.left + b.left,
+        a.spare + b.spare,
+    )
+
+
+class _Towers:
+    """Two towers that answer each other."""
+
+    def __init__(self, stores: Stores, towers: tuple[Tower, Tower], number: int) -> None:
+        self.stores, self.towers, self.number = stores, towers, number
+        self.modules: list[ModuleMap] = []
+        self.pieces: list[Piece] = []
+
+    def run(self) -> Gauge:
+        self.stream = self._stream()
+        blocks = self.towers[0].blocks, self.towers[1].blocks
+        pairs = layer_pairs(
+            [partial(self._rows, 0, block) for block in blocks[0]],
+            [partial(self._rows, 1, block) for block in blocks[1]],
+        )
+        for i, j in pairs:
+            self._block(blocks[0][i], blocks[1][j])
+        if pairs:
+            self._tables()
+        used = {i for i, _ in pairs}, {j for _, j in pairs}
+        return Gauge(
+            (self.stream,),
+            tuple(self.modules),
+            tuple(self.pieces),
+            tuple((blocks[0][i].label, blocks[1][j].label) for i, j in pairs),
+            tuple(b.label for i, b in enumerate(blocks[0]) if i not in used[0]),
+            tuple(b.label for j, b in enumerate(blocks[1]) if j not in used[1]),
+        )
+
+    def _stream(self) -> StreamMap:
+        sides = [tables(s, t) for s, t in zip(self.stores, self.towers, strict=True)]
+        (a, vocabulary), (b, other) = sides
+        plain = StreamMap(self.towers[0].label, "same", PLAIN, self.towers[0].width, 0.0)
+        if vocabulary != other or not a or not b:
+            return plain
+        if not vocabulary:
+            same = len(a) == len(b) and all(x.shape == y.shape for x, y in zip(a, b, strict=True))
+            if not same:
+                return plain
+        found = stream_map(self.towers[0].label, np.concatenate(a), np.concatenate(b), vocabulary)
+        return found or plain
+
+    def _rows(self, side: int, block: Block) -> Floats | None:
+        """Rows by which a layer is told from others: of up, or of v; in the reference's channels."""
+        if block.mlps:
+            view, norm = block.mlps[0].up, before_mlp(block)
+        elif block.attention is not None:
+            view, norm = block.attention.v, before_attention(block)
+        else:
+            return None
+        rows = read(self.stores[side], view)
+        if norm is not None:
+            rows = rows * read(self.stores[side], norm.gain)
+        return rows if side == 0 else self.stream.axis.last(rows)
+
+    def _block(self, a: Block, b: Block) -> None:
+        if a.attention is not None and b.attention is not None:
+            into, folded = reader(self.stream.axis, (before_attention(a), before_attention(b)), self.stores)
+            self._attention((a.label, b.label), (a.attention, b.attention), into, folded)
+        into, folded = reader(self.stream.axis, (before_mlp(a), before_mlp(b)), self.stores)
+        for one, other in self._experts(a, b, into):
+            self._mlp((a.label, b.label), (one, other), into, folded)
+
+    def _experts(self, a: Block, b: Block, into: Axis) -> Sequence[tuple[Mlp, Mlp]]:
+        if len(a.mlps) == len(b.mlps) == 1:
+            return [(a.mlps[0], b.mlps[0])]
+        rows: list[list[Callable[[], Floats | None]]] = [
+            [partial(read, self.stores[0], m.up) for m in a.mlps],
+            [partial(self._into, into, m.up) for m in b.mlps],
+        ]
+        pairs = layer_pairs(*rows)
+        if a.router is not None and b.router is not None and len(pairs) == len(a.mlps):
+            order = np.array([j for _, j in sorted(pairs)], np.int64)
+            self._piece(a.router, b.router, Axis(index=order), into, None)
+        return [(a.mlps[i], b.mlps[j]) for i, j in pairs]
+
+    def _into(self, into: Axis, view: View) -> Floats:
+        return np.asarray(into.last(read(self.stores[1], view)), np.float32)
+
+    def _out(self, view: View) -> Floats:
+        return np.asarray(self.stream.axis.first(read(self.stores[1], view)), np.float32)
+
+    def _mlp(self, labels: tuple[str, str], mlps: tuple[Mlp, Mlp], into: Axis, folded: bool) -> None:
+        a, b = mlps
+        if (a.gate is None) != (b.gate is None):
+            return
+        up = read(self.stores[0], a.up), self._into(into, b.up)
+        down = read(self.stores[0], a.down), self._out(b.down)
+        gate = None
+        if a.gate is not None and b.gate is not None:
+            gate = read(self.stores[0], a.gate), self._into(into, b.gate)
+        if any(x.shape[n] != y.shape[n] for n, (x, y) in ((1, up), (0, down))):
+            return
+        units = unit_map(up, down, gate)
+        number = len(self.modules)
+        self.modules.append(
+            ModuleMap(
+                "mlp",
+                *labels,
+                units.held,
+                units.chance,
+                len(up[0]),
+                units.paired,
+                units.moved,
+                units.flipped,
+                units.scale,
+                folded=folded,
+            )
+        )
+        self._piece(a.up, b.up, units.up, into, number)
+        self._piece(a.down, b.down, self.stream.axis, units.down, number)
+        if a.gate is not None and b.gate is not None:
+            self._piece(a.gate, b.gate, units.gate, into, number)
+
+    def _attention(
+        self, labels: tuple[str, str], parts: tuple[Attention, Attention], into: Axis, folded: bool
+    ) -> None:
+        a, b = parts
+        if a.cross != b.cross:
+            return
+        other = PLAIN if a.cross else into
+        mine = tuple(read(self.stores[0], v) for v in (a.q, a.k, a.v, a.o))
+        theirs = (
+            self._into(into, b.q),
+            self._into(other, b.k),
+            self._into(other, b.v),
+            self._out(b.o),
+        )
+        if any(x.shape[n] != y.shape[n] for n, x, y in zip((1, 1, 1, 0), mine, theirs, strict=True)):
+            return
+        shapes = Geometry(a.heads, a.groups, a.size), Geometry(b.heads, b.groups, b.size)
+        found = heads_map((mine, theirs), shapes, a.rotary)
+        if found is not None:
+            self._heads(labels, parts, found, (into, other), folded)
+
+    def _heads(
+        self,
+        labels: tuple[str, str],
+        parts: tuple[Attention, Attention],
+        found: Heads,
+        axes: tuple[Axis, Axis],
+        folded: bool,
+    ) -> None:
+        a, b = parts
+        into, other = axes
+        there = found.groups >= 0
+        moved = int((found.groups[there] != np.flatnonzero(there)).sum())
+        for family, part in (("vo", found.vo), ("qk", found.qk)):
+            number = len(self.modules)
+            self.modules.append(
+                ModuleMap(
+                    "vo" if family == "vo" else "qk",
+                    *labels,
+                    part.held,
+                    part.chance,
+                    len(there),
+                    int(there.sum()),
+                    moved,
+                    part.flipped,
+                    part.scale,
+                    part.mixing.kind,
+                    folded,
+                )
+            )
+            if family == "vo":
+                self._piece(a.v, b.v, part.narrow, other, number)
+                self._piece(a.o, b.o, self.stream.axis, part.wide, number)
+            else:
+                self._piece(a.k, b.k, part.narrow, other, number)
+                self._piece(a.q, b.q, part.wide, into, number)
+
+    def _tables(self) -> None:
+        """Tables over the stream: embedding and head with the rows' order."""
+        a, b = self.towers
+        rows = Axis(index=self.stream.rows)
+        axis = self.stream.axis
+        if a.embedding is not None and b.embedding is not None:
+            count = [
+                view_shape(s, v)[0] for s, v in zip(self.stores, (a.embedding, b.embedding), strict=True)
+            ]
+            rows = rows if self.stream.rows is not None else _cut(*count)
+            self._piece(a.embedding, b.embedding, rows, axis, None)
+        if a.head is not None and b.head is not None and a.head != a.embedding:
+            into, _ = reader(axis, (a.last, b.last), self.stores)
+            if view_shape(self.stores[0], a.head)[0] == view_shape(self.stores[0], a.embedding or a.head)[0]:
+                self._piece(a.head, b.head, rows, into, None)
+
+    def _piece(self, a: View, b: View, out: Axis, into: Axis, module: int | None) -> None:
+        self.pieces.append(Piece(a, b, out, into, module, self.number))
+
+
+def _cut(count: int, other: int) -> Axis:
+    """The first rows of a longer table, or zeros below a shorter one."""
+    if count == other:
+        return PLAIN
+    places = np.arange(count, dtype=np.int64)
+    return Axis(index=np.where(places < other, places, -1))
