@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ import pytest
 from apograph.findings import Refusal
 from apograph.release import open_release, preserve
 from apograph.release.opened import Opened
+from apograph.release.safetensors_header import element_count
+from apograph.release.tensor_store import open_store
 from apograph.release.types import Content, Release
 from tests.release.repos import FILE, TREE, Repo, pointer
 from tests.release.test_checkpoint import gguf, index, safetensors
@@ -144,6 +148,9 @@ def test_an_altered_weight_is_refused(tmp_path: Path) -> None:
     release = open_release(str(tmp_path / "kept"))
     assert release.read("m.safetensors") is None
     assert [f.code for f in release.faults if f.fault] == [2]
+    with pytest.raises(Refusal) as caught:
+        open_store(open_release(str(tmp_path / "kept")))
+    assert caught.value.code == 2
 
 
 def test_large_files_keep_their_digest(tmp_path: Path) -> None:
@@ -209,3 +216,20 @@ def test_an_archive_whose_tables_do_not_fit_is_refused(tmp_path: Path) -> None:
         with pytest.raises(Refusal) as refused:
             open_release(str(tmp_path / "a"))
         assert (refused.value.code, refused.value.message.key) == (2, "release.archive.tables")
+
+
+def test_kept_weights_are_read_where_they_lie_in_the_archive(tmp_path: Path) -> None:
+    data = bytearray(safetensors(a=[100], b=[2, 3]))
+    data[-424:] = os.urandom(424)
+    write(tmp_path / "model", {"config.json": {}, "model.safetensors": bytes(data)})
+    release, archive, _ = kept(tmp_path / "model", tmp_path / "kept", weights=True)
+    with closing(open_store(release)) as first, closing(open_store(archive)) as second:
+        assert list(first.infos) == list(second.infos)
+        for name, info in first.infos.items():
+            n = element_count(info.shape or ()) or 0
+            assert first.block(name, 0, n).tobytes() == second.block(name, 0, n).tobytes()
+        second.check()
+    _, bare, _ = kept(tmp_path / "model", tmp_path / "bare")
+    with pytest.raises(Refusal) as caught:
+        open_store(bare)
+    assert caught.value.code == 3

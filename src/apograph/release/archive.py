@@ -102,6 +102,10 @@ class ArchiveSource:
             return io.BytesIO(data), len(data)
         return self._container.stream(self._archive.kept.weights[path])
 
+    def check_weights(self, path: str) -> None:
+        """Read kept weights once. Raises Refusal 2 when they are not what was preserved."""
+        self._container.check(self._archive.kept.weights[path])
+
     def head(self, path: str) -> tuple[BinaryIO, int] | None:
         opened = self.open(path)
         name = self._archive.kept.heads.get(path) if self._main else None

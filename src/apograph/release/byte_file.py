@@ -11,19 +11,23 @@ from typing import BinaryIO
 
 import numpy as np
 
+from apograph.release.container import Window
 from apograph.release.elements import Bytes
 from apograph.release.refuse import refuse
 
 
 class ByteFile:
-    """An open regular file of ``size`` bytes; it owns ``stream``."""
+    """An open regular file of ``size`` bytes, or a stored member of an archive; it owns ``stream``."""
 
     def __init__(self, stream: BinaryIO, path: str) -> None:
         self._stream = stream
         self._fd = stream.fileno()
         self._path = path
         self._state = self._now()
-        self.size = self._state[0]
+        raw = getattr(stream, "raw", stream)
+        window = raw if isinstance(raw, Window) else None
+        self._first = window.start if window else 0
+        self.size = window.size if window else self._state[0]
 
     def _now(self) -> tuple[int, int, int, int]:
         status = os.fstat(self._fd)
@@ -33,9 +37,11 @@ class ByteFile:
         """Bytes [start, stop), in the first part of ``out`` where one is given. Raises Refusal 2 when the
         file has become shorter."""
         data = np.empty(stop - start, np.uint8) if out is None else out[: stop - start]
+        if stop > self.size:
+            raise refuse("store.changed", self._path, self.size)
         done = 0
         while done < len(data):
-            n = os.preadv(self._fd, [data[done:].data], start + done)
+            n = os.preadv(self._fd, [data[done:].data], self._first + start + done)
             if n == 0:
                 raise refuse("store.changed", self._path, start + done)
             done += n

@@ -165,7 +165,15 @@ class Container:
         place = self._places[name]
         if place.compress_type != zipfile.ZIP_STORED or place.file_size != self.members[name].size:
             raise self._tampered(name)
-        return io.BufferedReader(_Window(self._path, place.header_offset, place.file_size)), place.file_size
+        return io.BufferedReader(Window(self._path, place.header_offset, place.file_size)), place.file_size
+
+    def check(self, name: str) -> None:
+        """Read a member once. Raises Refusal 2 when it is not what the archive says of it."""
+        stream, _ = self.stream(name)
+        with stream:
+            digest = hashlib.file_digest(stream, "sha256")  # type: ignore[arg-type]
+            if digest.hexdigest() != self.members[name].sha256:
+                raise self._tampered(name)
 
     def _check_layout(self, listed: list[zipfile.ZipInfo], directory: int) -> dict[str, zipfile.ZipInfo]:
         """Members back to back from the first byte to the directory, each under one name, and nothing after;
@@ -236,12 +244,15 @@ class Container:
         return Refusal(2, Message("release.archive.member", {"member": name[:200]}), self._path)
 
 
-class _Window(io.RawIOBase):
-    """Part of a file as a stream of its own."""
+class Window(io.RawIOBase):
+    """Part of a file as a stream of its own: ``size`` bytes from the byte ``start`` of ``fileno()``."""
 
     def __init__(self, path: str, start: int, size: int) -> None:
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed by close
-        self._start, self._size, self._at = start, size, 0
+        self.start, self.size, self._at = start, size, 0
+
+    def fileno(self) -> int:
+        return self._file.fileno()
 
     def readable(self) -> bool:
         return True
@@ -250,12 +261,12 @@ class _Window(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        self._at = min(max(base + offset, 0), self._size)
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
+        self._at = min(max(base + offset, 0), self.size)
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        part = os.pread(self._file.fileno(), min(len(buffer), self._size - self._at), self._start + self._at)
+        part = os.pread(self._file.fileno(), min(len(buffer), self.size - self._at), self.start + self._at)
         buffer[: len(part)] = part
         self._at += len(part)
         return len(part)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from apograph.findings import Json, Refusal, Unexamined
 from apograph.release import gguf_header, safetensors_header
+from apograph.release.archive import ArchiveSource
 from apograph.release.byte_file import ByteFile
 from apograph.release.content_kind import TORCH, content_kind
 from apograph.release.elements import Bytes, Values
@@ -22,7 +23,7 @@ from apograph.release.lora_store import lora_store
 from apograph.release.opened import Opened
 from apograph.release.packed_store import unpacked
 from apograph.release.refuse import refuse
-from apograph.release.source import read_whole
+from apograph.release.source import Source, read_whole
 from apograph.release.tensor_index import join_shards, read_index
 from apograph.release.torch_file import read_torch
 from apograph.release.torch_store import TorchStore
@@ -82,10 +83,10 @@ def open_store(target: Release | str | os.PathLike[str], base: TensorStore | Non
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A folder, the paths in it that hold the weights, its index, and gaps already known."""
+    """A folder or an archive (``source`` opens it for the sake of one path), the paths in it that hold the
+    weights, and its index."""
 
-    root: str
-    blobs: str | None
+    source: Callable[[str], Source]
     paths: tuple[str, ...]
     index: str | None = None
 
@@ -95,8 +96,7 @@ class _Place:
         strides: dict[str, tuple[int, ...]] = {}
         gaps: list[Unexamined] = []
         for path in self.paths:
-            source = FolderSource(self.root, self.blobs, only=path)
-            opened = source.open(path)
+            opened = self.source(path).open(path)
             if opened is None:
                 raise refuse("store.absent", path)
             stream, size = opened
@@ -116,7 +116,7 @@ class _Place:
                 raise refuse("store.kind", path, code=3, kind=kind or "?")
         index = None
         if self.index is not None:
-            data = _content(self.root, self.blobs, self.index)
+            data = _content(self.source, self.index)
             index = read_index(data, self.index) if data is not None else None
         joined, faults = join_shards(headers, index)
         gaps += faults
@@ -129,23 +129,36 @@ class _Place:
         folder = os.path.dirname(self.index or self.paths[0])
         path = f"{folder}/{name}" if folder else name
         try:
-            data = _content(self.root, self.blobs, path)
+            data = _content(self.source, path)
             value = parse_json(data, path) if data is not None else {}
         except (Refusal, OSError):
             return {}
         return value if isinstance(value, dict) else {}
 
 
-def _content(root: str, blobs: str | None, path: str) -> bytes | None:
-    return read_whole(FolderSource(root, blobs, only=path), path, 64 << 20)
+def _content(source: Callable[[str], Source], path: str) -> bytes | None:
+    return read_whole(source(path), path, 64 << 20)
+
+
+def _folder(root: str, blobs: str | None = None) -> Callable[[str], Source]:
+    """A folder is walked for one path only: it may hold a hundred thousand others."""
+    return lambda path: FolderSource(root, blobs, only=path)
 
 
 def _of_release(release: Release) -> _Place:
-    if not isinstance(release, Opened) or release.spec.get("kind") != "folder":
+    spec = release.spec if isinstance(release, Opened) else {}
+    archive: ArchiveSource | None = None
+    source: Callable[[str], Source]
+    if spec.get("kind") == "folder":
+        blobs = spec.get("blobs")
+        source = _folder(str(spec["path"]), None if blobs is None else str(blobs))
+    elif spec.get("kind") == "archive":
+        archive = ArchiveSource(str(spec["path"]), str(spec["revision"]) if spec.get("revision") else None)
+        source = lambda path: archive  # noqa: E731
+    else:
         raise refuse("store.not-files", release.ref, code=3)
     tensors = release.tensors
     present = {file.path for file in release.files if file.content is Content.PRESENT}
-    root, blobs = str(release.spec["path"]), release.spec.get("blobs")
     if tensors is not None:
         paths = tuple(p for p in dict.fromkeys(e.file for e in tensors.entries) if p in present)
         index = tensors.path if tensors.path.endswith(".json") else None
@@ -153,26 +166,28 @@ def _of_release(release: Release) -> _Place:
         paths, index = _chosen(present), None
     if not paths:
         raise refuse("store.nothing", release.ref, code=3)
-    return _Place(root, None if blobs is None else str(blobs), paths, index)
+    if archive is not None:
+        for path in paths:
+            archive.check_weights(path)
+    return _Place(source, paths, index)
 
 
 def _of_path(path: str) -> _Place:
     if not os.path.isdir(path):
-        return _Place(
-            os.path.dirname(os.path.realpath(path)), None, (os.path.basename(os.path.realpath(path)),)
-        )
+        folder, name = os.path.split(os.path.realpath(path))
+        return _Place(_folder(folder), (name,))
     with os.scandir(path) as entries:
         names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False))
-    root = os.path.realpath(path)
+    source = _folder(os.path.realpath(path))
     for name in names:
         if name.endswith(".index.json"):
-            data = _content(root, None, name)
+            data = _content(source, name)
             shards = dict.fromkeys(e.file for e in read_index(data or b"", name).entries)
-            return _Place(root, None, tuple(shards), name)
+            return _Place(source, tuple(shards), name)
     paths = _chosen(names)
     if not paths:
         raise refuse("store.nothing", path, code=3)
-    return _Place(root, None, paths)
+    return _Place(source, paths)
 
 
 def _chosen(names: Iterable[str]) -> tuple[str, ...]:
