@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file
 
 from apograph.align.rename import NewNames, new_names
+from apograph.cli import call
 from apograph.release import open_release
 from apograph.release.tensor_store import open_store
 from tests.release.checkpoints import write_safetensors
@@ -82,3 +84,21 @@ def test_another_shape_is_counted(tmp_path: Path) -> None:
     found = named(folder(tmp_path / "a", WEIGHTS), folder(tmp_path / "b", longer))
     assert found.names["embed.weight"] == "embed.weight"
     assert (found.shapes, found.renamed) == (1, 0)
+
+
+def test_what_was_fused_is_cut_and_what_was_split_is_joined(tmp_path: Path) -> None:
+    """Both ways give the other side's tensors back, element for element."""
+    split = folder(tmp_path / "split", WEIGHTS)
+    fused_weights = {n: a for n, a in WEIGHTS.items() if "up" not in n and "gate" not in n}
+    for n in range(3):
+        pair = [WEIGHTS[f"layers.{n}.{part}.weight"] for part in ("gate", "up")]
+        fused_weights[f"layers.{n}.gate_up.weight"] = np.concatenate(pair)
+    fused = folder(tmp_path / "fused", fused_weights)
+    for reference, candidate, arrays in ((split, fused, WEIGHTS), (fused, split, fused_weights)):
+        out = tmp_path / f"{candidate.name}-renamed"
+        assert call(["rename", str(candidate), "--like", str(reference), "--out", str(out), "-q"]) == 0
+        back = load_file(out / "model.safetensors")
+        assert back.keys() == arrays.keys()
+        assert all(np.array_equal(back[n], a) for n, a in arrays.items())
+    found = named(split, fused)
+    assert (found.basis, found.cut, found.kept, found.absent, found.shapes) == ("content", 6, (), (), 0)

@@ -6,10 +6,13 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from math import prod
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from apograph.align.tensors import Part
 from apograph.findings import Message, Refusal
 from apograph.release.safetensors_writer import Planned, Progress, Read
 from apograph.release.tensor_store import TensorStore
@@ -40,26 +43,48 @@ def opened(release: Release) -> Iterator[tuple[Tensors, TensorStore]]:
         store.close()
 
 
-def planned(store: TensorStore, names: Mapping[str, str]) -> list[Planned]:
-    """Every tensor under its new name. Raises Refusal 3 for what safetensors cannot hold as it is stored."""
+Sources = Mapping[str, tuple[Part, ...]]
+"""For every name to be written the rows that it gets, joined in order."""
+
+
+def planned(store: TensorStore, sources: Sources | None = None) -> list[Planned]:
+    """Every tensor as it stands, or ``sources``. Raises Refusal 3 for what safetensors cannot hold as it is
+    stored, and for parts of different types or widths that would have to be joined."""
     from apograph.release.safetensors_header import BITS
 
     plan = []
-    for name, info in store.infos.items():
-        dtype = store.dtype(name)
-        if dtype not in BITS or BITS[dtype] % 8 or info.shape is None or store.raw(name, 0, 0) is None:
-            raise Refusal(3, Message("write.packed", {"name": name, "dtype": dtype}), info.file)
-        plan.append(Planned(names[name], dtype, info.shape, name))
+    for new, parts in (sources or {name: (Part(name),) for name in store.infos}).items():
+        first = store.infos[parts[0].name]
+        kinds = {(store.dtype(p.name), (store.infos[p.name].shape or ())[1:]) for p in parts}
+        dtype = store.dtype(first.name)
+        raw = BITS.get(dtype, 1) % 8 == 0 and all(store.raw(p.name, 0, 0) is not None for p in parts)
+        if not raw or first.shape is None or len(kinds) > 1:
+            raise Refusal(3, Message("write.packed", {"name": first.name, "dtype": dtype}), first.file)
+        rows = sum(_rows(store, part)[1] - _rows(store, part)[0] for part in parts)
+        plan.append(Planned(new, dtype, (rows, *first.shape[1:]) if first.shape else (), new))
     return plan
 
 
-def stored(store: TensorStore) -> Read:
+def _rows(store: TensorStore, part: Part) -> tuple[int, int]:
+    shape = store.infos[part.name].shape or (1,)
+    return part.start, shape[0] if part.stop is None else part.stop
+
+
+def stored(store: TensorStore, sources: Sources) -> Read:
     """Every element as it is stored."""
 
     def read(tensor: Planned, start: int, stop: int) -> NDArray[Any]:
-        raw = store.raw(tensor.source, start, stop)
-        assert raw is not None  # ``planned`` took only such tensors
-        return raw
+        pieces, at = [], 0
+        width = prod(tensor.shape[1:])
+        for part in sources[tensor.name]:
+            first, last = (row * width for row in _rows(store, part))
+            low, high = max(start - at, 0), min(stop - at, last - first)
+            if low < high:
+                raw = store.raw(part.name, first + low, first + high)
+                assert raw is not None  # ``planned`` took only such tensors
+                pieces.append(raw)
+            at += last - first
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
     return read
 

@@ -39,7 +39,7 @@ def perturb(
     drawn = Noise(sigma, seed, "per-tensor" if reseed == "per-tensor" else "once")
     release = open_release(model)
     with opened(release) as (tensors, store), shown(quiet) as progress:
-        plan = planned(store, {name: name for name in store.infos})
+        plan = planned(store)
         files = write_checkpoint(
             out,
             plan,

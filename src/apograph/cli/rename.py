@@ -31,11 +31,11 @@ def rename(
     release = open_release(candidate)
     with opened(release) as (tensors, store), shown(quiet) as progress:
         found = new_names(reference, tensors, store)
-        plan = planned(store, found.names)
+        plan = planned(store, found.sources)
         files = write_checkpoint(
             out,
             plan,
-            stored(store),
+            stored(store, found.sources),
             job=job(("rename",), release, tensors),
             beside=beside(reference),
             check=store.check,
@@ -46,6 +46,8 @@ def rename(
     for key, count in (("kept", found.kept), ("absent", found.absent)):
         if count:
             print(say(f"cli.rename.{key}", n=len(count), name=visible(count[0], 100)))
+    if found.cut:
+        print(say("cli.rename.cut", n=found.cut))
     if found.shapes:
         print(say("cli.rename.shapes", n=found.shapes))
     print(say("cli.rename.beside"))
