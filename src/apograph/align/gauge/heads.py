@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from apograph.align.gauge.axis import Axis
 from apograph.align.gauge.mixing import KINDS, Kind, Mixing, mixing_of
 from apograph.align.gauge.pairing import cosines
+from apograph.align.gauge.types import Geometry
 
 Floats: TypeAlias = NDArray[Any]
 Index: TypeAlias = NDArray[np.int64]
@@ -43,15 +44,6 @@ class Heads:
     qk: Part
     groups: Index
     heads: Index
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """Query heads, key/value heads, dimensions of a head."""
-
-    heads: int
-    groups: int
-    size: int
 
 
 def heads_map(

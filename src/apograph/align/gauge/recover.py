@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apograph.align.gauge.axis import PLAIN, Axis
-from apograph.align.gauge.heads import Geometry, Heads, heads_map
+from apograph.align.gauge.heads import Heads, heads_map
 from apograph.align.gauge.layers import layer_pairs
 from apograph.align.gauge.readers import before_attention, before_mlp, reader, tables
 from apograph.align.gauge.residual import stream_map
-from apograph.align.gauge.types import Gauge, ModuleMap, Piece, StreamMap
+from apograph.align.gauge.types import Gauge, Geometry, ModuleMap, Piece, StreamMap
 from apograph.align.gauge.units import unit_map
 from apograph.align.role_views import read, view_shape
 from apograph.align.roles import Attention, Block, Mlp, Roles, Tower, View
@@ -26,12 +26,23 @@ Floats: TypeAlias = NDArray[Any]
 Stores: TypeAlias = tuple[TensorStore, TensorStore]
 
 
-def recover(reference: TensorStore, candidate: TensorStore, roles_a: Roles, roles_b: Roles) -> Gauge:
+LIMIT = 3600.0
+"""Seconds after which no further layer is begun."""
+
+
+def recover(
+    reference: TensorStore,
+    candidate: TensorStore,
+    roles_a: Roles,
+    roles_b: Roles,
+    limit: float = LIMIT,
+) -> Gauge:
     """The map from the candidate's order, signs, scales and basis to the reference's.
 
     Towers of one kind and width are taken in their order. Memory: two matrices of each side at a time, and
     both embeddings. Whether what was found is more than lossless changes reach between strangers is not
     decided here: ``ModuleMap.held`` and ``chance`` say how well units agree in a matrix that was not used.
+    Layers that are not begun within ``limit`` seconds are named in ``late``.
     Raises Refusal as the stores do.
     """
     started = time.monotonic()
@@ -42,7 +53,7 @@ def recover(reference: TensorStore, candidate: TensorStore, roles_a: Roles, role
         other = next((t for t in free if (t.kind, t.width) == (tower.kind, tower.width)), None)
         if other is not None:
             free.remove(other)
-            found = _joined(found, _Towers(stores, (tower, other), len(found.streams)).run())
+            found = _joined(found, _Towers(stores, (tower, other), len(found.streams), started + limit).run())
     return replace(found, seconds=time.monotonic() - started)
 
 
@@ -56,14 +67,15 @@ def _joined(a: Gauge, b: Gauge) -> Gauge:
         a.layers + b.layers,
         a.left + b.left,
         a.spare + b.spare,
+        a.late + b.late,
     )
 
 
 class _Towers:
     """Two towers that answer each other."""
 
-    def __init__(self, stores: Stores, towers: tuple[Tower, Tower], number: int) -> None:
-        self.stores, self.towers, self.number = stores, towers, number
+    def __init__(self, stores: Stores, towers: tuple[Tower, Tower], number: int, stop: float) -> None:
+        self.stores, self.towers, self.number, self.stop = stores, towers, number, stop
         self.modules: list[ModuleMap] = []
         self.pieces: list[Piece] = []
 
@@ -74,8 +86,12 @@ class _Towers:
             [partial(self._rows, 0, block) for block in blocks[0]],
             [partial(self._rows, 1, block) for block in blocks[1]],
         )
+        late = []
         for i, j in pairs:
-            self._block(blocks[0][i], blocks[1][j])
+            if time.monotonic() > self.stop:
+                late.append((blocks[0][i].label, blocks[1][j].label))
+            else:
+                self._block(blocks[0][i], blocks[1][j])
         if pairs:
             self._tables()
         used = {i for i, _ in pairs}, {j for _, j in pairs}
@@ -86,6 +102,7 @@ class _Towers:
             tuple((blocks[0][i].label, blocks[1][j].label) for i, j in pairs),
             tuple(b.label for i, b in enumerate(blocks[0]) if i not in used[0]),
             tuple(b.label for j, b in enumerate(blocks[1]) if j not in used[1]),
+            tuple(late),
         )
 
     def _stream(self) -> StreamMap:
@@ -192,7 +209,7 @@ class _Towers:
         shapes = Geometry(a.heads, a.groups, a.size), Geometry(b.heads, b.groups, b.size)
         found = heads_map((mine, theirs), shapes, a.rotary)
         if found is not None:
-            self._heads(labels, parts, found, (into, other), folded)
+            self._heads(labels, parts, found, (into, other), folded, shapes)
 
     def _heads(
         self,
@@ -201,6 +218,7 @@ class _Towers:
         found: Heads,
         axes: tuple[Axis, Axis],
         folded: bool,
+        shapes: tuple[Geometry, Geometry],
     ) -> None:
         a, b = parts
         into, other = axes
@@ -221,6 +239,7 @@ class _Towers:
                     part.scale,
                     part.mixing.kind,
                     folded,
+                    shapes,
                 )
             )
             if family == "vo":

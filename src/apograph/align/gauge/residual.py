@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apograph.align.gauge.axis import PLAIN, Axis
-from apograph.align.gauge.pairing import best_partners, cosines, pair_rows, unit_rows
+from apograph.align.gauge.pairing import SKETCH, best_partners, cosines, pair_rows, unit_rows
 from apograph.align.gauge.types import Basis, StreamMap
 
 Floats: TypeAlias = NDArray[Any]
@@ -24,6 +24,7 @@ CLEAR = 0.5
 ALMOST = 0.99
 """Mean cosine from which a signed permutation leaves nothing for a rotation to explain."""
 SAMPLE = 8192
+STEP = 4096
 PRINCIPAL = 64
 ROUNDS = 3
 APPEARS = 0.7
@@ -51,7 +52,7 @@ def stream_map(label: str, a: Floats, b: Floats, renumbered: bool) -> StreamMap 
     if agreement < CLEAR:
         return StreamMap(label, "same", PLAIN, a.shape[1], agreement)
     if renumbered:
-        rows = _settled(a, axis.last(b), rows)
+        rows = _settled(a, b, axis, agreement, rows)
     return _described(label, basis, axis, a.shape[1], agreement, rows, len(a))
 
 
@@ -165,21 +166,20 @@ def _iterated(
     return found, rows
 
 
-def _settled(a: Floats, b: Floats, rows: Rows | None) -> Rows | None:
+def _settled(a: Floats, b: Floats, axis: Axis, agreement: float, rows: Rows | None) -> Rows | None:
     """The candidate's row for every row: its own where nothing speaks for another; None where all are."""
-    count = min(len(a), len(b))
-    x, y = unit_rows(_centred(a)), unit_rows(_centred(b))
+    count, bar = min(len(a), len(b)), APPEARS * agreement
+    x, y = _sketch(a, PLAIN), _sketch(b, axis)
     kept = np.zeros(len(a), bool)
-    kept[:count] = np.einsum("ij,ij->i", x[:count], y[:count]) >= APPEARS
-    if rows is None and kept[:count].mean() > 0.99 and len(b) >= len(a):
-        return None
+    kept[:count] = np.einsum("ij,ij->i", x[:count], y[:count]) >= bar
     result = np.full(len(a), -1, np.int64)
     result[kept] = np.flatnonzero(kept)
-    free = np.setdiff1d(np.arange(len(b)), result)
-    lost = np.flatnonzero(~kept)
-    names, found = _mutual(x[lost], y[free], lost) if len(free) and len(lost) else (lost[:0], free[:0])
-    found = free[found] if len(found) else found
-    near = np.einsum("ij,ij->i", x[names], y[found]) >= APPEARS
+    free, lost = np.setdiff1d(np.arange(len(b)), result), np.flatnonzero(~kept)
+    if not len(lost) or not len(free):
+        return rows if len(lost) else None
+    names, found = _mutual(x[lost], y[free], lost)
+    found = free[found]
+    near = np.einsum("ij,ij->i", x[names], y[found]) >= bar
     if rows is None and not near.any() and len(b) >= len(a):
         return None
     result[names[near]] = found[near]
@@ -188,3 +188,14 @@ def _settled(a: Floats, b: Floats, rows: Rows | None) -> Rows | None:
         own = own[~np.isin(own, result)]
         result[own] = own
     return result
+
+
+def _sketch(table: Floats, axis: Axis) -> Floats:
+    """Rows less their mean, carried over, with length 1, in at most ``SKETCH`` dimensions."""
+    mean, width = table.mean(axis=0, dtype=np.float64).astype(np.float32), table.shape[1]
+    onto = np.random.default_rng(0).standard_normal((width, SKETCH)) if width > SKETCH else None
+    parts = []
+    for start in range(0, len(table), STEP):
+        rows = axis.last(table[start : start + STEP] - mean)
+        parts.append(unit_rows(rows if onto is None else rows @ onto))
+    return np.concatenate(parts)

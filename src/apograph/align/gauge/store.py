@@ -61,10 +61,9 @@ class AlignedStore:
     def unexamined(self) -> tuple[Unexamined, ...]:
         return ()
 
-    @property
-    def exact(self) -> bool:
-        """Whether every value is a stored one, up to its sign."""
-        return all(p.out.exact and p.into.exact for pieces in self._pieces.values() for p in pieces)
+    def exact(self, name: str) -> bool:
+        """Whether every value of a tensor is a stored one, up to its sign."""
+        return all(p.out.exact and p.into.exact for p in self._pieces[name])
 
     def sources(self, name: str) -> tuple[str, ...]:
         """The candidate's own tensors that one of the reference's is made of."""
@@ -130,12 +129,15 @@ class AlignedStore:
         if out.before is not None:
             return self._carried(piece)[first:last]
         places = np.arange(first, last) if out.index is None else out.index[first:last]
-        there = places[places >= 0]
         shape = stored_shape(self._candidate, view)
         rows = np.zeros((last - first, shape[1]), np.float32)
-        for low in range(0, len(there), 1):
-            start = (view.start + int(there[low])) * shape[1]
-            rows[np.flatnonzero(places >= 0)[low]] = self._candidate.block(view.name, start, start + shape[1])
+        # Runs of rows that stand one after the other are read at once.
+        cuts = np.flatnonzero(np.diff(places) != 1) + 1
+        for low, high in zip([0, *cuts], [*cuts, len(places)], strict=True):
+            if places[low] >= 0:
+                start = (view.start + int(places[low])) * shape[1]
+                flat = self._candidate.block(view.name, start, start + (high - low) * shape[1])
+                rows[low:high] = flat.reshape(high - low, shape[1])
         result = piece.into.last(rows)
         return result if out.after is None else result * out.after[first:last, None].astype(result.dtype)
 

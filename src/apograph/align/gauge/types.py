@@ -12,6 +12,17 @@ from apograph.align.gauge.axis import Axis
 from apograph.align.roles import View
 
 Family: TypeAlias = Literal["mlp", "vo", "qk"]
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Query heads, key/value heads, dimensions of a head."""
+
+    heads: int
+    groups: int
+    size: int
+
+
 Basis: TypeAlias = Literal["same", "permuted", "rotated"]
 
 
@@ -45,7 +56,8 @@ class ModuleMap:
     gate and up were paired; o and q, where maps were fitted on v and k); ``chance`` the same for units that
     do not belong together. ``units`` of the reference's (for v/o and q/k: key/value heads), ``paired`` of
     them have a counterpart, ``moved`` stand elsewhere, ``flipped`` have another sign, ``scale`` is the
-    range of factors. ``mixing``: how dimensions within a head were mixed."""
+    range of factors. ``mixing``: how dimensions within a head were mixed; ``folded``: gains of norms
+    were moved between them and the matrices; ``geometry`` the heads of either side."""
 
     family: Family
     label: str
@@ -59,6 +71,7 @@ class ModuleMap:
     scale: tuple[float, float] = (1.0, 1.0)
     mixing: Literal["none", "permuted", "scaled", "planes", "any"] = "none"
     folded: bool = False
+    geometry: tuple[Geometry, Geometry] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,7 +90,7 @@ class Piece:
 @dataclass(frozen=True, slots=True)
 class Gauge:
     """What was recovered. ``layers`` pairs the labels of blocks; ``left`` are the reference's blocks without
-    a counterpart, ``spare`` the candidate's. ``seconds`` the time it took."""
+    a counterpart, ``spare`` the candidate's, ``late`` pairs for which no time was left."""
 
     streams: tuple[StreamMap, ...]
     modules: tuple[ModuleMap, ...]
@@ -85,4 +98,5 @@ class Gauge:
     layers: tuple[tuple[str, str], ...] = ()
     left: tuple[str, ...] = ()
     spare: tuple[str, ...] = ()
+    late: tuple[tuple[str, str], ...] = ()
     seconds: float = 0.0
