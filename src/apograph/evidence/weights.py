@@ -84,13 +84,13 @@ def transformations(case: Case) -> Iterator[Finding | Unexamined]:
             transformation(match, m, reference, candidate)
             for match, m in zip(matching.matches, moments, strict=True)
         )
-        explained, bases = _explained(case, told, candidate)
+        explained, bases = explained_by_bases(case, told, candidate)
         found = Compared(matching, told, explained, bases, _identical(matching, told, reference, candidate))
         case.shared["weights.compared"] = found
         law = noise_law(found.compared)
         yield _finding(found, law)
         if law is not None:
-            yield _noise(law, found)
+            yield noise_finding(law, found)
         yield from coins.findings(case, planned)
 
 
@@ -114,7 +114,7 @@ def _identical(
     return 1.0 if whole and share == 1 else min(share, 1 - 1e-9)
 
 
-def _explained(
+def explained_by_bases(
     case: Case, told: Sequence[Transformation], candidate: TensorStore
 ) -> tuple[frozenset[str], int]:
     """Candidate tensors that lie at least as near to a base's or a claimed source's as to the reference's,
@@ -178,18 +178,18 @@ def _finding(found: Compared, law: NoiseLaw | None) -> Finding:
         exhibits=weights_tables.exhibits(found.told),
         alternatives=tuple(Message(f"weights.alternative.{a}") for a in ("ancestor", "initial", "frozen")),
         limits=tuple(Message(f"weights.limit.{a}") for a in ("vectors", "sample", "distilled", "order")),
-        arrow=_arrow(compared, law),
+        arrow=arrow_of(compared, law),
     )
 
 
-def _arrow(told: Sequence[Transformation], law: NoiseLaw | None) -> Side | None:
+def arrow_of(told: Sequence[Transformation], law: NoiseLaw | None) -> Side | None:
     """The source, where every grid, rounding, zero and the noise point to one side."""
     sides = {t.source for t in told if t.source is not None}
     sides |= {law.source} if law is not None and law.source is not None else set()
     return sides.pop() if len(sides) == 1 else None
 
 
-def _noise(law: NoiseLaw, found: Compared) -> Finding:
+def noise_finding(law: NoiseLaw, found: Compared) -> Finding:
     noisy = [t for t in found.compared if t.kind == "noise"]
     params: dict[str, Param] = {
         "sigma": law.sigma,
