@@ -121,7 +121,7 @@ def _order(told: dict[Side, Dates]) -> Finding:
     first = _first({side: (d.weights.time if d.weights else None, d.stated) for side, d in told.items()})
     whole = _first({side: (d.whole.time if d.whole else None, d.stated) for side, d in told.items()})
     source = next((side for side in SIDES if first[side] == "holds"), None)
-    entire = next((side for side in SIDES if whole[side] == "holds"), None)
+    by_files = told[source].whole if source is not None and whole[source] == "holds" else None
     if source is not None:
         message = Message(f"witness.order.{source}", _dates_of(told, source))
     else:
@@ -133,7 +133,7 @@ def _order(told: dict[Side, Dates]) -> Finding:
         channel="witness",
         message=message,
         strength=Strength("none"),
-        measures=(Measure("witness_source_of_files", entire or "unknown"),),
+        measures=(Measure("witness_whole_time", moment(by_files.time)),) if by_files else (),
         exhibits=(Exhibit("table", _table(told, first), Message("witness.caption")),),
         alternatives=(Message("witness.alternative.private"), Message("witness.alternative.earlier")),
         limits=(Message("witness.limit.stated"),),

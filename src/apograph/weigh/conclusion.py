@@ -8,8 +8,11 @@ innocent explanation; two independent kinds seldom share one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from apograph.findings import Bearing, Conclusion, Finding, Message, Param, Side, Strength
+from apograph.weigh.evalues import headline
+from apograph.weigh.order import DIRECTED, directed, first_by_files
 from apograph.weigh.weights import conclude_weights, merged
 
 MATERIAL = ("files", "code", "tokenizer", "history", "answers")
@@ -45,7 +48,9 @@ def conclude(
     nothing else.
     """
     files = _of_files(findings, same_digest, bases_given, frozenset(examined))
-    return merged(files, conclude_weights(findings))
+    conclusion = merged(files, conclude_weights(findings))
+    strength = headline(findings)
+    return conclusion if strength is None else replace(conclusion, notes=(*conclusion.notes, strength))
 
 
 def _of_files(
@@ -61,7 +66,11 @@ def _of_files(
     distinctive = [f for f in told if f.bearing is Bearing.DISTINCTIVE]
     channels = [c for c in ABOUT_BOTH if any(f.channel == c for f in distinctive)]
     if _kinds(channels) >= ENOUGH and set(channels) & set(MATERIAL) and not _nothing_renamed(told):
-        return _related(told, distinctive, channels, bases_given, notes)
+        related = _related(told, distinctive, channels, bases_given, notes)
+        pointing = [f for f in told if f.arrow is not None and f.bearing is not Bearing.CONTEXT]
+        side = _pointed_at(pointing)
+        left_overs = [f for f in pointing if f.arrow == side] if related.relation in DIRECTED else []
+        return directed(related, first_by_files(findings), left_overs, "left_over")
     basis = tuple(f.id for f in distinctive)
     if set(channels) & set(MATERIAL) and any(f.id == SAME_NAMES and f.bearing in COUNTS for f in told):
         message = Message("conclusion.common_names", {"list": ", ".join(channels)})
@@ -129,14 +138,13 @@ def _related(
         notes = (*notes, Message(f"conclusion.note.{note}"))
         sentence = Message("conclusion.common", params)
         return Conclusion("common origin", sentence, basis, strength=Strength("descriptive"), notes=notes)
-    arrows = [f.id for f in told if f.arrow == side]
+    left_overs = [f.id for f in told if f.arrow == side]
     return Conclusion(
         "copy or derivative",
         Message(f"conclusion.copy.pointing_to_{side}", params),
-        tuple(dict.fromkeys((*basis, *arrows))),
-        direction_basis=Message("conclusion.direction.left_over", {"side": side, "n": len(arrows)}),
+        tuple(dict.fromkeys((*basis, *left_overs))),
         strength=Strength("descriptive"),
-        notes=(*notes, Message("conclusion.note.unlisted"), Message("conclusion.note.direction")),
+        notes=(*notes, Message("conclusion.note.unlisted")),
     )
 
 
