@@ -11,9 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from apograph.align.tensors import Match, Part
-from apograph.evidence import stream_state
-from apograph.evidence.moments import SUB, Moments, rows_of
+from apograph.evidence import stream as stream_module
+from apograph.evidence.moments import SUB, Moments, Stored, rows_of, values_of
 from apograph.evidence.stream import part_range, stream
+from apograph.evidence.stream_state import State
 from apograph.findings import Message, Refusal
 from apograph.lab.founding.weights import safetensors
 from apograph.release.tensor_store import open_store
@@ -53,6 +54,56 @@ class Seen:
 
     def finish(self) -> list[str]:
         return self.begun
+
+
+class Total:
+    """Adds up a match, and keeps where its pieces began."""
+
+    def __init__(self, label: str) -> None:
+        self.total, self.label, self.starts = np.zeros((2, 1)), label, [-1]
+
+    def piece(self, start: int, a: Stored, b: Stored) -> NDArray[np.float64]:
+        return np.array([[len(a)], [np.dot(values_of(a).astype(float), values_of(b).astype(float))]])
+
+    def add(self, start: int, piece: NDArray[np.float64]) -> None:
+        assert start > self.starts[-1]
+        self.starts.append(start)
+        self.total += piece
+
+
+class Totals:
+    """``Total`` of every match but "e"."""
+
+    def __init__(self, label: str = "products") -> None:
+        self.label = label
+        self.of: dict[str, Total] = {}
+
+    def sums(self, match: Match, info_a: TensorInfo, info_b: TensorInfo) -> Total | None:
+        if match.reference.name == "e":
+            return None
+        return self.of.setdefault(match.reference.name, Total(self.label))
+
+    @property
+    def found(self) -> dict[str, list[float]]:
+        return {name: total.total.reshape(-1).tolist() for name, total in self.of.items()}
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "CHUNK", SUB)
+
+
+def test_sums_do_not_depend_on_blocks_and_threads() -> None:
+    a, b = stores()
+    matches, first = matched(a, b), Totals()
+    moments = stream(matches, a, b, [first], block=SUB, threads=1)
+    assert first.of["c"].starts == [-1, 0, SUB, 2 * SUB, 3 * SUB]
+    assert {n: t[0] for n, t in first.found.items()} == {n: a.arrays[n].size for n in SHAPES if n != "e"}
+    for block, threads in ((SUB, 3), (3 * SUB, 2), (1 << 22, 4)):
+        fold, seen = Totals(), Seen()
+        assert stream(matches, a, b, [seen, fold], block=block, threads=threads) == moments
+        assert fold.found == first.found
+        assert seen.begun == list(SHAPES)
 
 
 @pytest.mark.parametrize(("block", "threads"), [(1, 1), (SUB, 3), (3 * SUB, 2), (1 << 22, 4)])
@@ -134,31 +185,77 @@ def test_progress_reaches_the_end() -> None:
     assert told == sorted(told)
 
 
+class Interrupt:
+    """Progress that is interrupted once, half way."""
+
+    def __init__(self) -> None:
+        self.told: list[int] = []
+
+    def __call__(self, done: int, total: int, seconds: float) -> None:
+        if not self.told and done > total // 2:
+            self.told.append(done)
+            raise KeyboardInterrupt
+
+
 def test_an_interrupted_pass_goes_on(tmp_path: Path) -> None:
     a, b = stores()
     matches, state = matched(a, b), str(tmp_path / "state")
-    whole = stream(matches, a, b)
-
-    def stop(done: int, total: int, seconds: float) -> None:
-        if done > total // 2:
-            raise KeyboardInterrupt
-
+    whole_fold, fold = Totals(), Totals()
+    whole = stream(matches, a, b, [whole_fold])
     with pytest.raises(KeyboardInterrupt):
-        stream(matches, a, b, block=SUB, threads=1, progress=stop, state=state)
-    kept = stream_state.load(state, stream_state.key(matches, a, b))
+        stream(matches, a, b, [Totals()], threads=1, progress=Interrupt(), state=state)
+    sums = [[fold.sums(m, a.infos["a"], b.infos["a"])] for m in matches]
+    kept = State(state, matches, (a, b)).load(sums)
     assert 0 < len(kept) < len(matches)
     assert all(kept[n] == whole[n] for n in kept)
-    told: list[int] = []
-    assert stream(matches, a, b, state=state, progress=lambda done, *_: told.append(done)) == whole
+    fold, told, reads = Totals(), [], a.reads
+
+    def progress(done: int, total: int, seconds: float) -> None:
+        told.append(done)
+
+    assert stream(matches, a, b, [fold], state=state, progress=progress) == whole
     assert told[0] > sum(kept[n].n for n in kept)
-    assert not Path(state).exists()
+    assert fold.found == whole_fold.found
+    # Finished, the file stays: nothing but samples is read again.
+    assert stream(matches, a, b, [again := Totals()], state=state) == whole
+    assert again.found == whole_fold.found
+    assert a.reads > reads
+
+
+def test_a_line_cut_short_is_read_again(tmp_path: Path) -> None:
+    a, b = stores()
+    matches, state = matched(a, b), tmp_path / "state"
+    whole = stream(matches, a, b)
+    with pytest.raises(KeyboardInterrupt):
+        stream(matches, a, b, threads=1, progress=Interrupt(), state=str(state))
+    for cut in range(0, len(state.read_bytes()), 97):
+        state.write_bytes(state.read_bytes()[: -cut or None])
+        assert stream(matches, a, b, state=str(state)) == whole
+        state.write_bytes(state.read_bytes().rstrip(b"\n"))
+        assert stream(matches, a, b, state=str(state)) == whole
+
+
+def test_sums_of_another_kind_are_not_used(tmp_path: Path) -> None:
+    a, b = stores()
+    matches, state = matched(a, b), str(tmp_path / "state")
+    with pytest.raises(KeyboardInterrupt):
+        stream(matches, a, b, [Totals()], threads=1, progress=Interrupt(), state=state)
+    other = Totals("other")
+    stream(matches, a, b, [other], state=state)
+    fresh = Totals("other")
+    stream(matches, a, b, [fresh])
+    assert other.found == fresh.found
 
 
 def test_the_state_of_another_pair_is_not_used(tmp_path: Path) -> None:
     a, b = stores()
     matches, state = matched(a, b), tmp_path / "state"
-    stream_state.save(str(state), stream_state.key(matches, a, b), {0: stream(matches, a, b)[1]})
+    with pytest.raises(KeyboardInterrupt):
+        stream(matches, a, b, threads=1, progress=Interrupt(), state=str(state))
+    kept = state.read_text()
     other = ArraysStore({**b.arrays, "e": b.arrays["e"] + np.float32(1)})
     assert stream(matches, a, other, state=str(state)) == stream(matches, a, other)
+    state.write_text(kept.replace('"moments": [', '"moments": ["x", '))
+    assert stream(matches, a, b, state=str(state)) == stream(matches, a, b)
     state.write_text(json.dumps([1]))
     assert stream(matches, a, b, state=str(state)) == stream(matches, a, b)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apograph.findings import Refusal
+from apograph.release.elements import element_type
 from apograph.release.tensor_store import TensorStore
 
 RUNS, RUN = 16, 256
@@ -62,12 +63,26 @@ class Samples:
     ) -> Vector | None:
         if key not in self._known:
             try:
-                values = np.concatenate([self.store.block(key[0], *run) for run in runs])
+                values = _gathered(self.store, key[0], runs)
             except Refusal:
                 self._known[key] = None
             else:
                 self._known[key] = _standardised(values.reshape(-1, turn).T if turn else values)
         return self._known[key]
+
+
+def _gathered(store: TensorStore, name: str, runs: Sequence[tuple[int, int]]) -> NDArray[np.floating]:
+    """The values of ``runs``, one after the other. Many short runs of plain elements are decoded at once."""
+    kind = element_type(store.dtype(name))
+    if len(runs) == 1 or kind is None or kind.elements > 1 or store.raw(name, 0, 0) is None:
+        return np.concatenate([store.block(name, *run) for run in runs])
+    bytes_ = np.empty(sum(stop - start for start, stop in runs) * kind.size, np.uint8)
+    at = 0
+    for start, stop in runs:
+        end = at + (stop - start) * kind.size
+        bytes_[at:end] = store.raw(name, start, stop, bytes_[at:end]).view(np.uint8)  # type: ignore[union-attr]
+        at = end
+    return kind.decode(bytes_)
 
 
 def _runs(n: int) -> list[tuple[int, int]]:

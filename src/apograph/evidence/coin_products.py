@@ -1,75 +1,60 @@
-"""Inner products of units: what the sign coins are thrown from, one fold of the common reading pass."""
+"""Inner products of units: what the sign coins are thrown from, summed in the common reading pass."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from apograph.align.modules import Module, Slice
 from apograph.align.tensors import Match, Part
-from apograph.evidence.moments import fast
+from apograph.evidence import coin_plain
+from apograph.evidence.coin_plain import Products as Products
+from apograph.evidence.moments import Stored, alike, fast
 from apograph.release.types import TensorInfo
 
-Products: TypeAlias = NDArray[np.float64]
-"""[3, units]: the inner product of each unit with its counterpart, and the squared length on either side."""
-GROUP = 16
-"""Rows that are summed at once for products of columns; whole groups are counted from the tensor's first row,
-so that no result depends on the size of the blocks."""
-_Key: TypeAlias = tuple[Part, Part, str]
+_Key: TypeAlias = tuple[Part, Part]
 
 
 @dataclass(slots=True)
-class _Sum:
+class _Sums:
+    """The products of one match (``evidence.stream.Sums``)."""
+
     axis: str
     width: int
-    rows: int
     total: Products
-    done: int = 0
-    """Elements that are in ``total``; those seen after them wait for the rest of their rows."""
-    rest: tuple[NDArray[Any], NDArray[Any]] = (np.empty(0, np.float32), np.empty(0, np.float32))
 
-    def add(self, a: NDArray[Any], b: NDArray[Any]) -> None:
-        """The next elements: what completes the rows that wait, then whole rows; the rest waits."""
-        step = self.width * (1 if self.axis == "rows" else GROUP)
-        waiting = self.rest[0].size
-        if waiting:
-            first = min(step - waiting, a.size)
-            joined = [np.concatenate([old, new[:first]]) for old, new in zip(self.rest, (a, b), strict=True)]
-            self.rest = joined[0], joined[1]
-            a, b = a[first:], b[first:]
-            last = self.done + waiting + first == self.rows * self.width
-            if waiting + first < step and not last:
-                return
-            self._sum(*self.rest)
-        last = self.done + a.size == self.rows * self.width
-        whole = a.size if last else a.size // step * step
-        run = step if self.axis == "columns" else max(whole, 1)
-        for start in range(0, whole, run):
-            stop = min(start + run, whole)
-            self._sum(a[start:stop], b[start:stop])
-        self.rest = a[whole:].copy(), b[whole:].copy()
+    @property
+    def label(self) -> str:
+        return f"{self.axis} {self.width}"
 
-    def _sum(self, a: NDArray[Any], b: NDArray[Any]) -> None:
-        x, y = a.reshape(-1, self.width), b.reshape(-1, self.width)
-        if self.axis == "rows":
-            first = self.done // self.width
-            _rows(x, y, self.total[:, first : first + len(x)])
+    def piece(self, start: int, a: Stored, b: Stored) -> Products:
+        a, b = alike(a, b)
+        kernel = coin_plain
+        if fast() and a.dtype != np.float64:
+            from apograph.evidence import coin_fast as kernel  # type: ignore[no-redef]
+        if self.axis == "columns":
+            out = np.zeros((3, self.width))
+            kernel.columns(a, b, start, self.width, out)
         else:
-            _columns(x, y, self.total)
-        self.done += a.size
+            out = np.zeros((3, -(-(start + len(a)) // self.width) - start // self.width))
+            kernel.rows(a, b, start, self.width, out)
+        return out
+
+    def add(self, start: int, piece: Products) -> None:
+        first = start // self.width if self.axis == "rows" else 0
+        self.total[:, first : first + piece.shape[1]] += piece
 
 
 class ProductFold:
-    """Sees the matrices of ``modules`` (``evidence.stream.Fold``); memory is a few numbers for each unit."""
+    """Sums the matrices of ``modules`` (``evidence.stream.Summing``): a few numbers for each unit."""
 
     def __init__(self, modules: Iterable[Module]) -> None:
         self.modules = tuple(modules)
         self._axes = {_key(s.match): s.axis for m in self.modules for s in m.slices}
-        self._sums: dict[tuple[Part, Part], _Sum] = {}
+        self._sums: dict[_Key, _Sums] = {}
 
     @property
     def matches(self) -> tuple[Match, ...]:
@@ -77,20 +62,17 @@ class ProductFold:
         found = {_key(s.match): s.match for m in self.modules for s in m.slices}
         return tuple(found.values())
 
-    def begin(self, match: Match, info_a: TensorInfo, info_b: TensorInfo) -> None:
+    def sums(self, match: Match, info_a: TensorInfo, info_b: TensorInfo) -> _Sums | None:
+        """What sums a match; None for one that no module holds."""
         axis = self._axes.get(_key(match))
         shape = info_a.shape or ()
-        if axis is not None and len(shape) == 2:
-            rows = (
-                shape[0] if match.reference.stop is None else match.reference.stop
-            ) - match.reference.start
-            units = rows if axis == "rows" else shape[1]
-            self._sums[_key(match)] = _Sum(axis, shape[1], rows, np.zeros((3, units)))
-
-    def see(self, match: Match, start: int, a: NDArray[np.float32], b: NDArray[np.float32]) -> None:
-        found = self._sums.get(_key(match))
-        if found is not None:
-            found.add(a, b)
+        if axis is None or len(shape) != 2:
+            return None
+        part = match.reference
+        rows = (shape[0] if part.stop is None else part.stop) - part.start
+        units = rows if axis == "rows" else shape[1]
+        self._sums[_key(match)] = _Sums(axis, shape[1], np.zeros((3, units)))
+        return self._sums[_key(match)]
 
     def finish(self) -> dict[Module, Products]:
         """The products of every module whose matrices were all seen."""
@@ -104,27 +86,7 @@ class ProductFold:
         return self._sums[_key(part.match)].total[:, part.start : part.stop]
 
 
-def _rows(a: NDArray[Any], b: NDArray[Any], out: Products) -> None:
-    if fast():
-        from apograph.evidence import coin_fast
-
-        coin_fast.rows(a, b, out)
-    else:
-        for n, (x, y) in enumerate(((a, b), (a, a), (b, b))):
-            out[n] = np.einsum("ij,ij->i", x, y)
-
-
-def _columns(a: NDArray[Any], b: NDArray[Any], out: Products) -> None:
-    if fast():
-        from apograph.evidence import coin_fast
-
-        coin_fast.columns(a, b, out)
-    else:
-        for n, (x, y) in enumerate(((a, b), (a, a), (b, b))):
-            out[n] += np.einsum("ij,ij->j", x, y)
-
-
-def _key(match: Match) -> tuple[Part, Part]:
+def _key(match: Match) -> _Key:
     return match.reference, match.candidate
 
 

@@ -1,8 +1,8 @@
 """Sums over two tensors element by element, the same whatever the block size, threads or kernel.
 
 The elements are cut into fixed sub-blocks of 2^14, counted from the first of the pair. Within a sub-block
-256 lanes each sum 64 elements in order, in float32; lanes and then sub-blocks are summed in float64, in
-order. So both kernels (``moments_fast`` with numba, ``moments_plain`` with numpy) give the same bits. A
+256 lanes each sum 64 elements in order, in float32; lanes are summed by halves and then sub-blocks in order,
+in float64. So both kernels (``moments_fast`` with numba, ``moments_plain`` with numpy) give the same bits. A
 float32 dot product over a whole block would be wrong in the fourth digit.
 """
 
@@ -32,7 +32,7 @@ MAXIMA = [NAMES.index(name) for name in ("max_d", "bits_a", "bits_b")]
 _AA, _BB, _MAX, _ZA, _ZB = (NAMES.index(n) for n in ("sum_aa", "sum_bb", "max_d", "zero_a", "zero_b"))
 _SUMS = slice(0, _MAX + 1)
 # Fourth powers of smaller residuals, and squares of smaller elements, leave the range of float32.
-_SMALL_RESIDUAL, _SMALL_SQUARES = 3e-9, 1e-30
+SMALL_RESIDUAL, SMALL_SQUARES = 3e-9, 1e-30
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,15 +141,17 @@ def rows_of(a: Stored, b: Stored, plain: bool = False) -> Rows:
 
     ``plain`` forces the numpy kernel.
     """
-    a, b = (x.view(np.uint32) if x.dtype == np.float32 else x for x in (a, b))
+    a, b = alike(a, b)
     out = np.zeros((-(-len(a) // SUB), COLUMNS))
-    wide = np.float64 in (a.dtype, b.dtype)
+    wide = doubtful = a.dtype == np.float64
     if not wide:
         if fast() and not plain:
             from apograph.evidence.moments_fast import fill
         else:
             from apograph.evidence.moments_plain import fill
-        fill(a, b, out)
+        doubtful = fill(a, b, out)
+    if not doubtful:
+        return out
     for k in range(len(out)) if wide else np.flatnonzero(_out_of_range(out, len(a))):
         part = slice(k * SUB, (k + 1) * SUB)
         out[k] = _wide_row(a[part], b[part])
@@ -161,9 +163,9 @@ def _out_of_range(out: Rows, n: int) -> NDArray[np.bool_]:
     size = np.full(len(out), SUB)
     size[-1:] = n - SUB * (len(out) - 1)
     bad = ~np.isfinite(out[:, _SUMS]).all(axis=1)
-    bad |= (out[:, _MAX] > 0) & (out[:, _MAX] < _SMALL_RESIDUAL)
+    bad |= (out[:, _MAX] > 0) & (out[:, _MAX] < SMALL_RESIDUAL)
     for squares, zeros in ((_AA, _ZA), (_BB, _ZB)):
-        bad |= (out[:, squares] < _SMALL_SQUARES) & (out[:, zeros] < size)
+        bad |= (out[:, squares] < SMALL_SQUARES) & (out[:, zeros] < size)
     return bad
 
 
@@ -187,6 +189,22 @@ def _wide_row(a: Stored, b: Stored) -> Rows:
 def widened(stored: Stored) -> NDArray[np.float64]:
     """The values of stored elements, in float64."""
     return values_of(stored).astype(np.float64)
+
+
+def alike(a: Stored, b: Stored) -> tuple[Stored, Stored]:
+    """Both as uint16 or uint32 bits; as float64 where a side is."""
+    if np.float64 in (a.dtype, b.dtype):
+        return widened(a), widened(b)
+    if a.dtype == b.dtype == np.uint16:
+        return a, b
+    return values_of(a).view(np.uint32), values_of(b).view(np.uint32)
+
+
+def by_halves(lanes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sums along the last axis, a power of two long: the second half is added to the first, and again."""
+    while (width := lanes.shape[-1] // 2) > 0:
+        lanes = lanes[..., :width] + lanes[..., width:]
+    return lanes[..., 0]
 
 
 def values_of(stored: Stored) -> NDArray[Any]:

@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from apograph.evidence.moments import DEPTH, LANES, SUB, Rows, Stored, values_of
+from apograph.evidence.moments import DEPTH, LANES, SUB, Rows, Stored, by_halves, values_of
 
 _STEP = 16  # sub-blocks at a time: a few MB of temporaries
 
 
-def fill(a: Stored, b: Stored, out: Rows) -> None:
-    """Fill ``out`` [sub-blocks, COLUMNS] from the bits of two flat arrays."""
+def fill(a: Stored, b: Stored, out: Rows) -> bool:
+    """Fill ``out`` [sub-blocks, COLUMNS] from the bits of two flat arrays of one type. True: whether float32
+    held every sub-block was not looked at."""
     for first in range(0, len(out), _STEP):
         part = slice(first * SUB, (first + _STEP) * SUB)
         _fill(values_of(a[part]), values_of(b[part]), out[first : first + _STEP])
+    return True
 
 
 def _fill(a: NDArray[np.float32], b: NDArray[np.float32], out: Rows) -> None:
@@ -27,8 +29,7 @@ def _fill(a: NDArray[np.float32], b: NDArray[np.float32], out: Rows) -> None:
         d = y - x
         dd = d * d
         for column, terms in enumerate((x, y, d, x * x, y * y, x * d, dd, dd * d, dd * dd)):
-            lanes = np.add.reduce(terms, axis=1)
-            out[:, column] = np.cumsum(lanes, axis=1, dtype=np.float64)[:, -1]
+            out[:, column] = by_halves(np.add.reduce(terms, axis=1).astype(np.float64))
         out[:, 9] = np.sqrt(np.fmax.reduce(dd.reshape(len(out), SUB), axis=1).astype(np.float64))
     p, q = x.view(np.uint32).reshape(len(out), SUB), y.view(np.uint32).reshape(len(out), SUB)
     zero = p << np.uint32(1) == 0, q << np.uint32(1) == 0

@@ -1,18 +1,18 @@
 """One streaming read of two checkpoints, shared by everything that looks at their elements.
 
-Blocks of both sides are read and summed by several threads; folds see them decoded, one after the other and
-in order. What is found does not depend on the block size, the threads or the container.
+Blocks of both sides are read and summed by several threads, as they are stored; what else is summed
+(``Summing``) is summed by the same threads while the block is in their cache. Folds see blocks decoded, one
+after the other and in order. What is found does not depend on the block size, the threads or the container.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from apograph.release.tensor_store import TensorStore
 from apograph.release.types import TensorInfo
 
 BLOCK = 1 << 19
+CHUNK = 1 << 18
+"""Elements whose sums are one piece; a whole number of sub-blocks. Blocks are whole chunks."""
 TRANSPOSED = 1 << 28
 """Elements of the largest matrix that is turned in memory."""
 SAVE_EVERY = 5.0
@@ -34,6 +36,31 @@ Progress = Callable[[int, int, float], None]
 """Called with the elements done, all elements, and the seconds since the start."""
 
 
+class Sums(Protocol):
+    """Sums over one match, made of pieces of ``CHUNK`` elements from ``start``, counted from its first."""
+
+    total: NDArray[np.float64]
+
+    @property
+    def label(self) -> str:
+        """What is summed: saved sums with another label are not used."""
+
+    def piece(self, start: int, a: Stored, b: Stored) -> NDArray[np.float64]:
+        """The sums of one chunk. Called by any thread, in any order."""
+
+    def add(self, start: int, piece: NDArray[np.float64]) -> None:
+        """Add a piece to ``total``. Called by one thread at a time, with ``start`` rising."""
+
+
+@runtime_checkable
+class Summing(Protocol):
+    """What only sums the elements of the matches: it costs no second look and survives an interruption."""
+
+    def sums(self, match: Match, info_a: TensorInfo, info_b: TensorInfo) -> Sums | None:
+        """The sums of a match; None when it is of no interest."""
+
+
+@runtime_checkable
 class Fold(Protocol):
     """What looks at every element of the matches. Blocks come in the order of the matches and rising."""
 
@@ -56,15 +83,35 @@ class _Task:
     n: int
     missing: int
     rows: Rows
+    sums: list[Sums | None]
     turned: NDArray[Any] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+    pieces: dict[int, list[NDArray[np.float64] | None]] = field(default_factory=dict)
+    """Those whose turn to be added has not come, by their chunk."""
+    added: int = 0
+
+    def sum(self, start: int, a: Stored, b: Stored) -> None:
+        """Sum a block, chunk by chunk, and add what is next."""
+        for at in range(0, len(a), CHUNK):
+            x, y = a[at : at + CHUNK], b[at : at + CHUNK]
+            self.rows[(start + at) // SUB : -(-(start + at + len(x)) // SUB)] = rows_of(x, y)
+            if any(self.sums):
+                self.pieces[(start + at) // CHUNK] = [
+                    None if s is None else s.piece(start + at, x, y) for s in self.sums
+                ]
+        with self.lock:
+            while (ready := self.pieces.pop(self.added, None)) is not None:
+                for sums, piece in zip(self.sums, ready, strict=True):
+                    if sums is not None and piece is not None:
+                        sums.add(self.added * CHUNK, piece)
+                self.added += 1
 
 
 def stream(
     matches: Sequence[Match],
     reference: TensorStore,
     candidate: TensorStore,
-    folds: Sequence[Fold] = (),
+    folds: Sequence[Fold | Summing] = (),
     *,
     block: int = BLOCK,
     threads: int = 2,
@@ -73,11 +120,12 @@ def stream(
 ) -> tuple[Moments, ...]:
     """The moments of every match, from one pass over all its elements that the folds share.
 
-    ``block`` is rounded up to whole sub-blocks. With ``state``, a file, finished matches are kept there every
-    few seconds and when the pass is interrupted, and are not read again; with folds they are, since folds
-    must see everything. Raises Refusal as the stores do; ValueError when the parts' sizes differ.
+    ``block`` is rounded up to whole chunks. With ``state``, a file, finished matches are kept there every few
+    seconds and when the pass is interrupted, and are not read again; with a ``Fold`` they are, since it must
+    see everything. The file stays for whoever named it to remove.
+    Raises Refusal as the stores do; ValueError when the parts' sizes differ.
     """
-    run = _Run(matches, reference, candidate, folds, -(-block // SUB) * SUB, progress, state)
+    run = _Run(matches, reference, candidate, folds, -(-block // CHUNK) * CHUNK, progress, state)
     workers = [threading.Thread(target=run.work, daemon=True) for _ in range(max(threads, 1))]
     for worker in workers:
         worker.start()
@@ -95,9 +143,8 @@ def stream(
         raise run.error
     reference.check()
     candidate.check()
-    if state is not None:
-        with suppress(FileNotFoundError):
-            Path(state).unlink()
+    if state is not None and os.path.exists(state):
+        run.save()
     return tuple(run.done[n] for n in range(len(matches)))
 
 
@@ -107,23 +154,30 @@ class _Run:
         matches: Sequence[Match],
         reference: TensorStore,
         candidate: TensorStore,
-        folds: Sequence[Fold],
+        folds: Sequence[Fold | Summing],
         block: int,
         progress: Progress | None,
         state: str | None,
     ) -> None:
-        self._matches, self._stores, self._folds = matches, (reference, candidate), folds
-        self._block, self._progress, self._state = block, progress, state
+        self._matches, self._stores, self._block = matches, (reference, candidate), block
+        self._folds = [f for f in folds if isinstance(f, Fold)]
+        self._progress = progress
         self._sizes = [match_size(m, reference, candidate) for m in matches]
-        self._key = stream_state.key(matches, reference, candidate) if state is not None else ""
-        kept = stream_state.load(state, self._key) if state is not None and not folds else {}
-        self.done: dict[int, Moments] = kept
-        self._total, self._seen = sum(self._sizes), sum(self._sizes[n] for n in kept)
+        self._sums = [[f.sums(m, *self._infos(m)) for f in folds if isinstance(f, Summing)] for m in matches]
+        self._state = None if state is None else stream_state.State(state, matches, self._stores)
+        self.done: dict[int, Moments] = {}
+        if self._state is not None and not self._folds:
+            self.done = self._state.load(self._sums)
+        self._total, self._seen = sum(self._sizes), sum(self._sizes[n] for n in self.done)
         self._started = self._saved = time.monotonic()
         self._items = self._plan()
         self._lock, self._turn, self._next = threading.Lock(), threading.Condition(), 0
         self._stopped = False
         self.error: BaseException | None = None
+
+    def _infos(self, match: Match) -> tuple[TensorInfo, TensorInfo]:
+        names = match.reference.name, match.candidate.name
+        return self._stores[0].infos[names[0]], self._stores[1].infos[names[1]]
 
     def _plan(self) -> Iterator[tuple[int, _Task, int, int]]:
         """Every block of every match that is not done, numbered in order."""
@@ -131,7 +185,8 @@ class _Run:
         for number, (match, n) in enumerate(zip(self._matches, self._sizes, strict=True)):
             if number in self.done:
                 continue
-            task = _Task(number, match, n, max(-(-n // self._block), 1), np.empty((-(-n // SUB), COLUMNS)))
+            rows = np.empty((-(-n // SUB), COLUMNS))
+            task = _Task(number, match, n, max(-(-n // self._block), 1), rows, self._sums[number])
             for start in range(0, max(n, 1), self._block):
                 yield item, task, start, min(start + self._block, n)
                 item += 1
@@ -165,7 +220,7 @@ class _Run:
             b: Stored = self._turned(task)[start:stop]
         else:
             b = stored(self._stores[1], match.candidate, start, stop, buffers, 1)
-        task.rows[start // SUB : -(-stop // SUB)] = rows_of(a, b)
+        task.sum(start, a, b)
         if self._folds:
             self._show(item, match, start, values_of(a), values_of(b))
         with self._lock:
@@ -187,8 +242,7 @@ class _Run:
                 return
             for fold in self._folds:
                 if start == 0:
-                    infos = (self._stores[0].infos, self._stores[1].infos)
-                    fold.begin(match, infos[0][match.reference.name], infos[1][match.candidate.name])
+                    fold.begin(match, *self._infos(match))
                 fold.see(match, start, a, b)
             self._next += 1
             self._turn.notify_all()
@@ -204,7 +258,7 @@ class _Run:
     def save(self) -> None:
         """Keep what is finished."""
         if self._state is not None:
-            stream_state.save(self._state, self._key, self.done)
+            self._state.save(self.done, self._sums)
             self._saved = time.monotonic()
 
 

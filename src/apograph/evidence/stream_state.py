@@ -5,50 +5,87 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from apograph.align.tensors import Match
 from apograph.evidence.moments import Moments
 from apograph.release.safetensors_header import element_count
 from apograph.release.tensor_store import TensorStore
 
+if TYPE_CHECKING:
+    from apograph.evidence.stream import Sums
+
 _PLACES, _RUN = 8, 64
 
 
-def key(matches: Sequence[Match], reference: TensorStore, candidate: TensorStore) -> str:
-    """SHA-256 over the matches, both sides' headers and some elements of every tensor: another checkpoint of
-    the same architecture has another key. A few elements changed elsewhere are not seen."""
-    digest = hashlib.sha256(repr(tuple(matches)).encode())
-    for store in (reference, candidate):
-        for name, info in store.infos.items():
-            digest.update(repr(info).encode())
-            n = element_count(info.shape or ()) or 0
-            if any(gap.reason.params.get("name") == name for gap in store.unexamined):
-                continue
-            for place in range(_PLACES):
-                start = place * n // _PLACES
-                digest.update(store.block(name, start, min(start + _RUN, n)).tobytes())
-    return digest.hexdigest()
+class State:
+    """A file of lines: the key of the pass, then one line for each finished match, only ever added to. A line
+    that was cut short is left out when the file is read."""
 
+    def __init__(self, path: str, matches: Sequence[Match], stores: tuple[TensorStore, TensorStore]) -> None:
+        self._path, self._matches, self._stores = path, matches, stores
+        self._kept: set[int] | None = None
 
-def save(path: str, state: str, done: Mapping[int, Moments]) -> None:
-    """Write the finished matches, whole or not at all."""
-    text = json.dumps({"key": state, "done": {str(n): list(astuple(m)) for n, m in done.items()}})
-    with open(f"{path}.part", "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(f"{path}.part", path)
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 over the matches, both sides' headers and some elements of every tensor: another checkpoint
+        of the same architecture has another key. A few elements changed elsewhere are not seen."""
+        digest = hashlib.sha256(repr(tuple(self._matches)).encode())
+        for store in self._stores:
+            for name, info in store.infos.items():
+                digest.update(repr(info).encode())
+                n = element_count(info.shape or ()) or 0
+                if any(gap.reason.params.get("name") == name for gap in store.unexamined):
+                    continue
+                for place in range(_PLACES):
+                    start = place * n // _PLACES
+                    digest.update(store.block(name, start, min(start + _RUN, n)).tobytes())
+        return digest.hexdigest()
 
-
-def load(path: str, state: str) -> dict[int, Moments]:
-    """The finished matches; none when there is no such file, or one of another pair."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            kept = json.load(file)
-        if kept["key"] != state:
+    def load(self, sums: Sequence[Sequence[Sums | None]]) -> dict[int, Moments]:
+        """The finished matches, whose ``sums`` are filled in; none from another pair's file."""
+        found: dict[int, Moments] = {}
+        try:
+            with open(self._path, encoding="utf-8") as file:
+                if json.loads(file.readline()) != {"key": self.key}:
+                    return {}
+                for line in file:
+                    _take(line, sums, found)
+        except (FileNotFoundError, ValueError):
             return {}
-        return {int(n): Moments(*values) for n, values in kept["done"].items()}
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
+        self._kept = set(found)
+        return found
+
+    def save(self, done: Mapping[int, Moments], sums: Sequence[Sequence[Sums | None]]) -> None:
+        """Add the matches finished since the last time, with their sums."""
+        with open(self._path, "w" if self._kept is None else "a", encoding="utf-8") as file:
+            file.write(json.dumps({"key": self.key}) + "\n" if self._kept is None else "\n")
+            self._kept = self._kept or set()
+            for n in sorted(done.keys() - self._kept):
+                totals = [s and [s.label, b64encode(s.total.tobytes()).decode()] for s in sums[n]]
+                file.write(json.dumps({"n": n, "moments": astuple(done[n]), "sums": totals}) + "\n")
+                self._kept.add(n)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _take(line: str, sums: Sequence[Sequence[Sums | None]], found: dict[int, Moments]) -> None:
+    """One line, where it is whole and its sums are those that are wanted."""
+    try:
+        kept: Any = json.loads(line)
+        own = sums[kept["n"]]
+        moments = Moments(*kept["moments"])
+        totals = [t and (t[0], np.frombuffer(b64decode(t[1]))) for t in kept["sums"]]
+    except (ValueError, KeyError, TypeError, IndexError):
+        return
+    if [t and (t[0], t[1].size) for t in totals] == [s and (s.label, s.total.size) for s in own]:
+        for to, total in zip(own, totals, strict=True):
+            if to is not None:
+                to.total[:] = total[1].reshape(to.total.shape)
+        found[kept["n"]] = moments
