@@ -54,7 +54,7 @@ _BERT: Config = {
     "type_vocab_size": 2,
     "pad_token_id": 1,
 }
-_SMALL: Config = {"hidden_size": 48, "intermediate_size": 128, "num_hidden_layers": 2}
+_SMALL: Config = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
 _HEADS: Config = {"num_attention_heads": 4, "num_key_value_heads": 2}
 
 FAMILIES: Mapping[str, Config] = {
@@ -69,9 +69,9 @@ FAMILIES: Mapping[str, Config] = {
     "gpt2": _GPT2,
     "bert": _BERT,
     "llama-small": {**_LLAMA, **_SMALL, **_HEADS},
-    "llama-small-wide": {**_LLAMA, **_SMALL, **_HEADS, "hidden_size": 64},
-    "gpt2-small": {**_GPT2, "n_embd": 48, "n_layer": 2},
-    "bert-small": {**_BERT, **_SMALL},
+    "llama-small-wide": {**_LLAMA, **_SMALL, **_HEADS, "hidden_size": 96},
+    "gpt2-small": {**_GPT2, "n_embd": 64, "n_layer": 2, "n_head": 4},
+    "bert-small": {**_BERT, **_SMALL, "num_attention_heads": 4},
 }
 """config.json by name; a name that ends in "-small" is for tests."""
 

@@ -34,8 +34,8 @@ class Course:
     are. A batch is 16 sequences of 32 tokens.
     """
 
-    steps: int = 200
-    rate: float = 6e-3
+    steps: int = 150
+    rate: float = 3e-3
     data: Data = "main"
     order: int = 0
     decay: float = 0.1
@@ -79,7 +79,7 @@ def train(
         model = _model(config, seed)
         put_weights(model, start or {})
         source = None if teacher is None else loaded(*teacher)
-        losses = _steps(model, config, course, source, step)
+        losses = fit(model, config, course, source, step)
         held_out = _held_out(model, config, course.data)
     finally:
         torch.set_num_threads(threads)
@@ -117,7 +117,10 @@ def put_weights(model: Any, weights: Mapping[str, NDArray[Any]]) -> None:
             own[name].copy_(torch.from_numpy(np.ascontiguousarray(array, np.float32)))
 
 
-def _steps(model: Any, config: Config, course: Course, teacher: Any, step: Step | None) -> list[float]:
+def fit(
+    model: Any, config: Config, course: Course, teacher: Any = None, step: Step | None = None
+) -> list[float]:
+    """Train ``model`` where it is; the loss of every tenth step. See ``train``."""
     import torch
 
     model.train()
@@ -126,7 +129,7 @@ def _steps(model: Any, config: Config, course: Course, teacher: Any, step: Step 
     for name, parameter in model.named_parameters():
         if any(re.search(pattern, name) for pattern in course.frozen):
             parameter.requires_grad_(False)
-        else:
+        if parameter.requires_grad:
             (decayed if parameter.ndim > 1 else plain).append(parameter)
     groups = [{"params": decayed, "weight_decay": course.decay}, {"params": plain, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=course.rate, betas=(0.9, 0.98), fused=True)
