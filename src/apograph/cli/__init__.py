@@ -40,6 +40,7 @@ COMMANDS: tuple[str, ...] = (
     "serve",
     "finetune",
     "demo",
+    "lab",
 )
 
 EXAMINED, FOUND, INCOMPLETE, UNSUPPORTED, USAGE, LIMIT, DATABASE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
@@ -98,7 +99,10 @@ def application(argv: Sequence[str] = ()) -> Any:
     app.callback()(_common)
     for name in argv[:1] if argv and argv[0] in COMMANDS else COMMANDS:
         function = getattr(import_module(f"apograph.cli.{name}"), name)
-        app.command(name, help=say(f"cli.{name}.help"))(function)
+        if isinstance(function, typer.Typer):  # commands of its own
+            app.add_typer(function, name=name, help=say(f"cli.{name}.help"))
+        else:
+            app.command(name, help=say(f"cli.{name}.help"))(function)
     return typer.main.get_command(app)
 
 

@@ -37,6 +37,10 @@ class Progress:
             say("cli.progress.examining", number=number + 1, total=total, examiner=visible(examiner, 50))
         )
 
+    def making(self, done: int, total: int, name: str) -> None:
+        """A release of the lab is being made: the ``lab.make.Progress`` of this command line."""
+        self._write(say("cli.lab.making", number=done + 1, total=total, name=name))
+
     def reading(self, done: int, total: int, seconds: float) -> None:
         """Elements of weights read so far: the ``evidence.stream.Progress`` of this command line."""
         if self._shown and (done == total or seconds >= self._told + _EVERY):

@@ -9,9 +9,12 @@ DIR/manifest.json     the recipes and records of all finished releases
 from __future__ import annotations
 
 import json
+import multiprocessing
 import re
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -35,26 +38,50 @@ def release_path(folder: Path, name: str) -> Path:
     return folder / "releases" / name
 
 
-def make_all(
-    folder: Path, recipes: Sequence[Recipe], progress: Progress, share: tuple[int, int] = (0, 1)
-) -> int:
-    """Make what is missing and write the manifest; returns how many releases were made.
+def finished(folder: Path, name: str) -> bool:
+    """Whether a release is whole."""
+    return (folder / "records" / f"{name}.json").exists()
 
-    ``share`` (i, n): of the missing ones only every n-th from the i-th on, for several processes side by
-    side; a release whose parents are not there yet waits for the process that makes them.
-    """
+
+def make_all(folder: Path, recipes: Sequence[Recipe], progress: Progress, jobs: int = 1) -> int:
+    """Make what is missing, ``jobs`` releases side by side, and write the manifest; returns how many were
+    made. Parents come before their children in ``recipes`` or were finished before."""
     for part in ("releases", "truth", "records"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    made = 0
-    for n, recipe in enumerate(recipes):
-        if (folder / "records" / f"{recipe.name}.json").exists() or n % share[1] != share[0]:
-            continue
-        progress(n, len(recipes), recipe.name)
-        _wait(folder, recipe)
-        make(folder, recipe)
-        made += 1
+    missing = [r for r in recipes if not finished(folder, r.name)]
+    if jobs == 1:
+        for n, recipe in enumerate(missing):
+            progress(n, len(missing), recipe.name)
+            make(folder, recipe)
+    else:
+        _side_by_side(folder, missing, progress, jobs)
     write_manifest(folder, recipes)
-    return made
+    return len(missing)
+
+
+def _side_by_side(folder: Path, missing: Sequence[Recipe], progress: Progress, jobs: int) -> None:
+    """Every process takes the next recipe whose parents are finished."""
+    waiting, running, started = list(missing), set[Future[None]](), 0
+    context = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        try:
+            while waiting or running:
+                for recipe in list(waiting):
+                    if len(running) == jobs:
+                        break
+                    if all(finished(folder, p.name) for p in recipe.parents):
+                        waiting.remove(recipe)
+                        progress(started, len(missing), recipe.name)
+                        running.add(pool.submit(make, folder, recipe))
+                        started += 1
+                if not running:
+                    raise FileNotFoundError(f"{waiting[0].name}: its parents are not there")
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def make(folder: Path, recipe: Recipe) -> None:
@@ -78,16 +105,9 @@ def make(folder: Path, recipe: Recipe) -> None:
 
 
 def _save(folder: Path, recipe: Recipe, model: Model, write: Callable[[Model, Path], None] = save) -> None:
-    import shutil
-
     place = release_path(folder, recipe.name)
     shutil.rmtree(place, ignore_errors=True)  # written, but the record is missing
     write(model, place)
-
-
-def _wait(folder: Path, recipe: Recipe) -> None:
-    while not all((folder / "records" / f"{p.name}.json").exists() for p in recipe.parents):
-        time.sleep(1.0)
 
 
 def _train(recipe: Recipe, parents: Sequence[Model]) -> tuple[Model, dict[str, Json]]:
