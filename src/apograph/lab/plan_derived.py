@@ -94,7 +94,7 @@ def _recipes(seeds: int, small: bool) -> Iterator[Recipe]:
 
 
 def _trained(small: bool) -> Iterator[Recipe]:
-    full = 40 if small else 150
+    full = 60 if small else 150
     few = 15 if small else 40
 
     def tuned(steps: int, **more: Json) -> Chain:

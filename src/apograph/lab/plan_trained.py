@@ -16,14 +16,15 @@ BLOCK = r"layers\.0\."
 
 def trained(seeds: int = SEEDS, small: bool = False) -> tuple[Recipe, ...]:
     """The same configuration, data, order and tokenizer throughout, except where a name says otherwise."""
-    return tuple(
-        _recipes(
-            seeds,
-            1 if small else 3,
-            "-small" if small else "",
-            {"steps": 60, "rate": 1e-2} if small else {"steps": 150},
-        )
+    llama, nulls = f"llama{_size(small)}", {"steps": 100 if small else 150}
+    return (
+        *(Recipe(seed_name(n), "null", n, llama, nulls) for n in range(seeds)),
+        *_others(1 if small else 3, _size(small), {"steps": 30 if small else 150}),
     )
+
+
+def _size(small: bool) -> str:
+    return "-small" if small else ""
 
 
 def seed_name(number: int) -> str:
@@ -31,16 +32,14 @@ def seed_name(number: int) -> str:
     return f"seed-{number:02d}"
 
 
-def _recipes(seeds: int, few: int, size: str, course: dict[str, Json]) -> Iterator[Recipe]:
+def _others(few: int, size: str, course: dict[str, Json]) -> Iterator[Recipe]:
     llama = f"llama{size}"
-    for n in range(seeds):
-        yield Recipe(seed_name(n), "null", n, llama, course)
     for n in range(few):
         yield Recipe(f"other-{n}", "other data", 100 + n, llama, {**course, "data": "other"})
         yield Recipe(f"twin-{n}", "twin", n, llama, {**course, "data": "other", "order": 1})
         yield Recipe(f"twin-wide-{n}", "twin, other width", n, f"llama{size}-wide", course)
         yield Recipe(f"gpt2-{n}", "gpt2", 200 + n, f"gpt2{size}", course)
-        yield Recipe(f"bert-{n}", "bert", 300 + n, f"bert{size}", {**course, "rate": 3e-3})
+        yield Recipe(f"bert-{n}", "bert", 300 + n, f"bert{size}", course)
         taught = (Parent(seed_name(n), "shown"),)
         yield Recipe(f"student-{n}", "distilled", 400 + n, llama, course, taught)
     for name, group, pattern in (("words", "frozen embeddings", SHARED), ("block", "frozen block", BLOCK)):
