@@ -15,6 +15,7 @@ MODULES: tuple[str, ...] = (
     "mentions",
     "consistency",
     "weights",
+    "descent",
     "claims",
     "answers",
     "witness",

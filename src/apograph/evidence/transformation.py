@@ -14,6 +14,7 @@ from apograph.align.tensors import Match
 from apograph.evidence.grids import Grid, grid_of
 from apograph.evidence.moments import Moments, values_of
 from apograph.evidence.rounding import FLOATS, FloatType, Noise, float_type, noise_between
+from apograph.evidence.rounding_side import source_of_product
 from apograph.evidence.samples import sampled_rows
 from apograph.evidence.spectra import EDGE, spectrum
 from apograph.evidence.stream import BLOCK, stored
@@ -178,7 +179,8 @@ class _Pair:
         ]
         shape = spectrum(d, sum(float(np.mean(u * u)) for u in units) / 12)
         if shape.rank is not None:
-            return self._of("low_rank", rank=shape.rank, edge=shape.edge)
+            source = source_of_product(a, b, shape.rank, *self.types)
+            return self._of("low_rank", source=source, rank=shape.rank, edge=shape.edge)
         noise = noise_between(parent, child, coarser)
         if noise is not None:
             edge = spectrum(np.where(noise.used, d, 0.0), 0.0).edge

@@ -1,0 +1,85 @@
+"""What is measured of a family, matrix by matrix: inner products of its members, tail slopes from a base."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from apograph.evidence.descent_family import CANDIDATE, REFERENCE, Family, Matrix
+from apograph.evidence.descent_tail import Change, Tail
+
+TRIED = 8
+"""Matrices by which the nearest base is chosen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Of one matrix: ``n`` sampled elements; ``gram`` [members, members] the inner products of the members'
+    weights less the reference's, NaN where a member has no such matrix; ``tails`` the slope of the second
+    member's change from the base on the first's, by their numbers."""
+
+    name: str
+    n: int
+    gram: NDArray[np.float64]
+    tails: Mapping[tuple[int, int], Tail]
+
+    @property
+    def present(self) -> tuple[int, ...]:
+        """The members that have this matrix."""
+        return tuple(int(n) for n in np.flatnonzero(~np.isnan(np.diag(self.gram))))
+
+    def square(self, a: int, b: int) -> float:
+        """The squared distance of two members; NaN where one is absent."""
+        g = self.gram
+        return float(max(g[a, a] + g[b, b] - 2 * g[a, b], 0.0)) if a != b else 0.0
+
+
+def nearest_base(family: Family) -> int | None:
+    """The base, by its number, that has the least squared distances to both sides in some matrices."""
+    bases = family.numbers("base")
+    seen = [_gram(matrix, len(family.members)) for matrix in islice(family.matrices(), TRIED)]
+    facts = [Facts("", 0, gram, {}) for gram in seen]
+    sums = {}
+    for base in bases:
+        own = [f for f in facts if base in f.present]
+        if len(own) * 2 > len(facts):
+            squares = [f.square(REFERENCE, base) + f.square(CANDIDATE, base) for f in own]
+            sums[base] = sum(squares) / len(squares)
+    return min(sums, key=lambda base: sums[base]) if sums else None
+
+
+def measured(family: Family, origin: int | None) -> list[Facts]:
+    """The facts of every matrix, each read once; tails where ``origin``, a base, has the matrix."""
+    return [_facts(matrix, len(family.members), origin) for matrix in family.matrices()]
+
+
+def _facts(matrix: Matrix, members: int, origin: int | None) -> Facts:
+    gram, tails = _gram(matrix, members), {}
+    if origin is not None and origin in matrix.rows:
+        base = matrix.rows[origin]
+        changes = {n: x - base for n, x in matrix.rows.items() if n != origin}
+        rounded = {n: matrix.rounding[n] + matrix.rounding[origin] for n in changes}
+        split = {n: Change(d, rounded[n]) for n, d in changes.items() if d.any()}
+        for u, v in permutations(split, 2):
+            if (tail := split[u].tail(changes[v])) is not None:
+                tails[u, v] = tail
+    return Facts(matrix.name, matrix.rows[REFERENCE].size, gram, tails)
+
+
+def _gram(matrix: Matrix, members: int) -> NDArray[np.float64]:
+    gram = np.full((members, members), np.nan)
+    own = matrix.rows[REFERENCE]
+    moved = {n: (x - own).ravel() for n, x in matrix.rows.items()}
+    for a, x in moved.items():
+        for b, y in moved.items():
+            gram[a, b] = gram[b, a] = float(x @ y) if a <= b else gram[a, b]
+    return gram
+
+
+def common(facts: Sequence[Facts], members: Sequence[int]) -> list[Facts]:
+    """Those of matrices that all these members have."""
+    return [f for f in facts if set(members) <= set(f.present)]
