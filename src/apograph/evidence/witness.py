@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from apograph.evidence.dates import moment
+from apograph.evidence.dates import day, moment
 from apograph.evidence.registry import Case, examiner
 from apograph.findings import Exhibit, Finding, Json, Measure, Message, Param, Side, Strength, Unexamined
 from apograph.release.types import Release
@@ -179,11 +179,10 @@ def _table(told: dict[Side, Dates], first: dict[Side, str]) -> dict[str, Json]:
         rows.append(
             [
                 {"key": f"witness.before.{side}", "params": {}},
-                moment(mine.weights.time) if mine.weights else None,
-                moment(theirs.stated)[:10] if theirs.stated is not None else None,
-                moment(theirs.claimed)[:10] if theirs.claimed is not None else None,
                 {"key": f"witness.answer.{first[side]}", "params": {}},
+                day(mine.weights.time) if mine.weights else None,
+                day(theirs.stated) if theirs.stated is not None else None,
             ]
         )
-    names = ("order", "witnessed", "stated", "claimed", "answer")
+    names = ("order", "answer", "witnessed", "stated")
     return {"columns": [f"witness_{name}" for name in names], "rows": rows}
