@@ -21,6 +21,7 @@ def release(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "weights.bin").write_bytes(b"abc")
     (folder / "é.txt").write_text("x")
+    (folder / "config.json").write_text("{}")
     return folder
 
 
@@ -34,9 +35,9 @@ def test_a_manifest_is_the_same_twice_and_can_be_stamped(
     assert call(["witness", str(release), "--out", str(second)]) == 0
     assert first.read_bytes() == second.read_bytes()
     files = json.loads(first.read_bytes())["files"]
-    assert [f["path"] for f in files] == ["weights.bin", "é.txt"]
+    assert [f["path"] for f in files] == ["config.json", "weights.bin", "é.txt"]
     abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert (files[0]["sha256"], files[0]["size"]) == (abc, 3)
+    assert (files[1]["sha256"], files[1]["size"]) == (abc, 3)
     authority = Authority(tmp_path / "tsa")
     dating = Dating((authority.stamp(first),), (authority.root,), ("candidate=2024-05-28",))
     (witness,), published = opened_witnesses(dating)
