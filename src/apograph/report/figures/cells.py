@@ -28,6 +28,8 @@ def cell(value: Any, lang: str, limit: int = LONGEST) -> str:
         return "–"
     if isinstance(value, bool):
         return say("report.yes" if value else "report.no", lang)
+    if isinstance(value, Mapping) and isinstance(value.get("png"), str):
+        return visible(str(value.get("label", "")), limit)
     if isinstance(value, Mapping) and isinstance(value.get("key"), str):
         params = value.get("params")
         return visible(

@@ -8,6 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from apograph.report.figures.cells import LINES, ROWS, cell, first, heading, more
+from apograph.report.figures.picture import picture
 from apograph.report.markup import element, join
 
 _COLUMNS = 12
@@ -19,7 +20,8 @@ def page(data: Mapping[str, Any], lang: str) -> Markup:
     rows, left = first(data["rows"], ROWS)
     head = element("tr", *(element("th", heading(c, lang), scope="col") for c in columns))
     body = [
-        element("tr", *(element("td", cell(v, lang)) for v in first(row, len(columns))[0])) for row in rows
+        element("tr", *(element("td", picture(v) or cell(v, lang)) for v in first(row, len(columns))[0]))
+        for row in rows
     ]
     table = element("table", element("thead", head), element("tbody", *body))
     return join(element("div", table, class_="scroll", tabindex="0", role="group"), _more(left, lang))

@@ -1,0 +1,30 @@
+"""Items' pictures in the tables of a report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from PIL import Image
+
+from apograph.behaviour.pictures import illustrated, small_pictures
+from apograph.findings import Conclusion, Exhibit, Finding, Message, Report
+
+
+def test_tables_with_an_item_a_row_get_its_picture(tmp_path: Path) -> None:
+    Image.new("L", (8, 8), 7).save(tmp_path / "a.png")
+    Image.effect_noise((400, 400), 90).save(tmp_path / "large.png")
+    rows = [{"item": name, "prompt": "?", "images": [f"{name}.png"]} for name in ("a", "large")]
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pictures = small_pictures(tmp_path / "items.jsonl")
+    assert list(pictures) == ["a"]
+
+    errors = Exhibit("table", {"columns": ["answers.item", "x"], "rows": [["a", 1], ["b", 2]]}, Message("m"))
+    other = Exhibit("table", {"columns": ["x"], "rows": [["a"]]}, Message("m"))
+    finding = Finding("f", "answers", Message("m"), exhibits=(errors, other))
+    conclusion = Conclusion("undetermined", Message("m"))
+    report = Report("1", "t", "now", (), {}, (), (finding,), (), conclusion)
+    first, second = illustrated(report, pictures).findings[0].exhibits
+    assert first.data["columns"] == ["answers.picture", "answers.item", "x"]
+    assert first.data["rows"] == [[{"png": pictures["a"], "label": "a"}, "a", 1], [None, "b", 2]]
+    assert second is other
