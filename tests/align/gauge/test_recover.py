@@ -9,6 +9,7 @@ import pytest
 
 from apograph.align.gauge import AlignedStore, Gauge, recover
 from tests.align.gauge import tiny
+from tests.align.gauge.forge import forged
 from tests.align.gauge.tiny import Weights
 from tests.evidence.arrays_store import ArraysStore
 
@@ -137,3 +138,17 @@ def test_strangers_have_no_gauge() -> None:
         gauge, _ = found(shared)
         assert gauge.streams[0].agreement > 0.99
         assert gauge.modules == ()
+
+
+def test_a_forged_reference_stays_far_below_what_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("transformers", reason="the logits are those of transformers' Llama")
+    own, target = forged(REFERENCE, tiny.weights(2))
+    assert np.abs(tiny.logits(own, IDS) - tiny.logits(REFERENCE, IDS)).max() < 1e-4
+    assert found(target, own)[0].modules == ()
+    # Even when the search for layers does not stop there:
+    monkeypatch.setattr("apograph.align.gauge.layers.CHANCE", 0.0)
+    gauge, _ = found(target, own)
+    reached = {f: max(m.held for m in gauge.modules if m.family == f) for f in ("mlp", "vo", "qk")}
+    assert 0.1 < reached["mlp"] < 0.2
+    assert 0.05 < reached["vo"] < 0.25
+    assert reached["qk"] < 0.15

@@ -194,18 +194,18 @@ def gains_folded(made: Weights, random: np.random.Generator | None = None) -> We
 def rotated(made: Weights, random: np.random.Generator) -> Weights:
     """Gains folded, the residual stream turned by an orthogonal matrix."""
     turn = np.linalg.qr(random.standard_normal((WIDTH, WIDTH)))[0]
-    return _in_basis(gains_folded(made), turn)
+    return in_basis(gains_folded(made), turn)
 
 
 def channels_permuted(made: Weights, random: np.random.Generator) -> Weights:
     """Residual channels permuted and flipped, gains with them."""
     order = random.permutation(WIDTH)
     turn = np.eye(WIDTH)[:, order] * random.choice([-1.0, 1.0], WIDTH)
-    made = _in_basis(made, turn)
+    made = in_basis(made, turn)
     return {n: v[order] if v.ndim == 1 else v for n, v in made.items()}
 
 
-def _in_basis(made: Weights, turn: Array) -> Weights:
+def in_basis(made: Weights, turn: Array) -> Weights:
     return {
         n: v if v.ndim == 1 else turn.T @ v if any(w in n for w in WRITERS) else v @ turn
         for n, v in made.items()

@@ -39,9 +39,9 @@ def recover(
 ) -> Gauge:
     """The map from the candidate's order, signs, scales and basis to the reference's.
 
-    Towers of one kind and width are taken in their order. Memory: two matrices of each side at a time, and
-    both embeddings. Whether what was found is more than lossless changes reach between strangers is not
-    decided here: ``ModuleMap.held`` and ``chance`` say how well units agree in a matrix that was not used.
+    Towers of one width, of one kind if possible, are taken in their order. Memory: the matrices of one layer
+    of each side, and both embeddings. Whether what was found is more than lossless changes reach between
+    strangers is not decided here: ``ModuleMap.held`` and ``chance`` say how well units agree in a matrix that was not used.
     Layers that are not begun within ``limit`` seconds are named in ``late``.
     Raises Refusal as the stores do.
     """
@@ -50,7 +50,8 @@ def recover(
     found = Gauge((), (), ())
     free = list(roles_b.towers)
     for tower in roles_a.towers:
-        other = next((t for t in free if (t.kind, t.width) == (tower.kind, tower.width)), None)
+        same = [t for t in free if t.width == tower.width]
+        other = next((t for t in same if t.kind == tower.kind), same[0] if same else None)
         if other is not None:
             free.remove(other)
             found = _joined(found, _Towers(stores, (tower, other), len(found.streams), started + limit).run())
