@@ -13,6 +13,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
+from apograph.align.roles import View
 from apograph.align.tensors import Match, Part
 from apograph.findings import Json
 from apograph.release.tensor_store import TensorStore
@@ -47,17 +51,78 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True)
+class Half:
+    """One side's matrices of a module, seen as [out, in]: up and down, v and o, or k and q. ``gain`` belongs
+    to the norm whose output ``near`` reads."""
+
+    near: View
+    far: View
+    gate: View | None = None
+    gain: View | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Module:
     """One set of units. ``label`` is the module's path on the reference's side. ``slices`` of a gated MLP are
     (up, down), else (v, o) or (k, q). ``groups`` key/value heads of ``units`` dimensions; ``shared`` query
-    heads use each of them (all 1 wide for an MLP: groups = its hidden units, units = shared = 1)."""
+    heads use each of them (all 1 wide for an MLP: groups = its hidden units, units = shared = 1).
+
+    ``roles`` are both sides' matrices where the role graph tells them; a module that only it tells has no
+    slices, and its two sides may have different numbers of groups. ``turning`` of the dimensions of a head
+    are rotated by position (None: all). ``sure`` is False where the graph cannot tell ``near`` from another
+    matrix: its coins are then thrown from ``far`` alone.
+    """
 
     family: Family
     label: str
-    slices: tuple[Slice, Slice]
+    slices: tuple[Slice, ...]
     groups: int
     units: int
     shared: int
+    roles: tuple[Half, Half] | None = None
+    turning: int | None = None
+    sure: bool = True
+    tower: str = ""
+
+    @property
+    def halves(self) -> tuple[Half, Half]:
+        """Both sides' matrices."""
+        if self.roles is not None:
+            return self.roles
+        near, far = self.slices
+        return (
+            Half(_view(near, near.match.reference, False), _view(far, far.match.reference, False)),
+            Half(
+                _view(near, near.match.candidate, near.match.transposed),
+                _view(far, far.match.candidate, far.match.transposed),
+            ),
+        )
+
+    @property
+    def place(self) -> tuple[str, str, int, int]:
+        """What tells a module from all others of the reference."""
+        return place_of(self, 0)
+
+    def quads(self) -> NDArray[np.int64]:
+        """[units / 4, 4]: dimensions of a query/key head that are flipped together. The planes of a rotary
+        embedding are (i, i + d/2) in some code and (2i, 2i + 1) in other; the four dimensions 2i, 2i + 1,
+        2i + d/2, 2i + 1 + d/2 are two whole planes in both, and free without one."""
+        turning = self.units if self.turning is None else self.turning
+        half, rest = turning // 2, self.units - turning
+        first = np.arange(0, half, 2)[:, None] + np.array([0, 1, half, half + 1])
+        return np.concatenate([first, np.arange(turning, turning + rest).reshape(-1, 4)])
+
+
+def place_of(module: Module, side: int) -> tuple[str, str, int, int]:
+    """Family and ``far`` matrix of one side (0 reference, 1 candidate)."""
+    far = module.halves[side].far
+    return module.family, far.name, far.start, -1 if far.item is None else far.item
+
+
+def _view(piece: Slice, part: Part, turned: bool) -> View:
+    if piece.axis == "columns":
+        return View(part.name, part.start, part.stop, turned)
+    return View(part.name, part.start + piece.start, part.start + piece.stop, turned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +211,9 @@ def geometries(config: Mapping[str, Json]) -> list[Head]:
     return found + [h for v in config.values() if isinstance(v, dict) for h in geometries(v)]
 
 
-def _rms(config: Mapping[str, Json]) -> bool:
-    return "rms_norm_eps" in config or any(_rms(v) for v in config.values() if isinstance(v, dict))
+def rms(config: Mapping[str, Json]) -> bool:
+    """Whether a configuration speaks of RMSNorm, at any depth."""
+    return "rms_norm_eps" in config or any(rms(v) for v in config.values() if isinstance(v, dict))
 
 
 def _split(name: str) -> tuple[str, str | None]:
@@ -249,7 +315,7 @@ def _norms(parent: tuple[str, str], sides: tuple[_Side, _Side], inner: int) -> d
 def _harmless(side: _Side, path: str, name: str) -> bool:
     """A norm without a bias in a model whose configuration speaks of RMSNorm; flips commute with it."""
     stem = name.removesuffix(".weight").removesuffix(".bias")
-    return _rms(side.config) and f"{path}.{stem}.bias" not in side.store.infos
+    return rms(side.config) and f"{path}.{stem}.bias" not in side.store.infos
 
 
 def _shape(match: Match, store: TensorStore) -> tuple[int, int]:

@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from apograph.align.modules import Module, Slice
-from apograph.align.tensors import Part
-from apograph.release.tensor_store import TensorStore
+from apograph.align.modules import Module
+from apograph.align.pairing import Sketch
+from apograph.evidence.coin_sketch import together
 
 Units: TypeAlias = NDArray[Any]
 """[groups, planes, units, vectors, channels]: groups may change places; the units of one plane may be mixed;
@@ -51,42 +51,18 @@ def ceilings(parts: Sequence[Units], seed: int = 0) -> list[float]:
     return [float(np.median(np.abs((a * t).sum(axis=(-2, -1))))) for a, t in zip(own, targets, strict=True)]
 
 
-def part_of(module: Module, store: TensorStore, side: str) -> Units:
-    """The beginning of one side's module, small enough to be optimised."""
-    near, far = (_matrix(s, store, side) for s in module.slices)
-    if module.slices[1].axis == "columns":
-        far = far.T
-    channels = min(near.shape[1], CHANNELS)
-    narrow = near[:, :channels].reshape(module.groups, module.units, 1, channels)
-    wide = (
-        far[:, :channels].reshape(module.groups, module.shared, module.units, channels).transpose(0, 2, 1, 3)
-    )
-    both = np.concatenate([narrow, wide], axis=2)
+def part_of(module: Module, s: Sketch, width: int) -> Units:
+    """The beginning of one side's module, small enough to be optimised; ``s`` is a sketch of at most
+    ``CHANNELS`` of the ``width`` residual channels."""
+    both = together(module, s)
     if module.family == "mlp":
         return both[:GROUPS, :, None]
-    kept = max(4, module.units * channels // near.shape[1])
+    kept = max(4, module.units * both.shape[-1] // width)
     if module.family == "vo":
         return both[:, None, :kept]
     half = module.units // 2
-    planes = both.reshape(module.groups, 2, half, *both.shape[2:]).transpose(0, 2, 1, 3, 4)
+    planes = both.reshape(len(both), 2, half, *both.shape[2:]).transpose(0, 2, 1, 3, 4)
     return planes[:, : kept // 2]
-
-
-def _matrix(piece: Slice, store: TensorStore, side: str) -> NDArray[Any]:
-    """A slice of a module as a matrix, turned as the reference has it."""
-    part: Part = getattr(piece.match, side)
-    shape = store.infos[part.name].shape or ()
-    turned = piece.match.transposed and side == "candidate"
-    first, last = (0, shape[0]) if piece.axis == "columns" or turned else (piece.start, piece.stop)
-    first, last = part.start + first, part.start + last
-    if piece.axis == "columns" and not turned:
-        last = min(last, first + CHANNELS)
-    matrix = store.block(part.name, first * shape[1], last * shape[1]).reshape(last - first, shape[1])
-    if turned:
-        matrix = matrix.T
-    if piece.axis == "columns":
-        return matrix[:CHANNELS, piece.start : piece.stop]
-    return matrix[piece.start : piece.stop] if turned else matrix
 
 
 def _normed(a: Units) -> Units:

@@ -9,14 +9,19 @@ is a fair coin, whatever data, order and tokenizer the two shared.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from apograph.align.modules import FAMILIES, Module
 from apograph.evidence.coin_products import Products
 
+Pairing: TypeAlias = Literal["identity", "content", "rotated"]
+PAIRINGS = 2
+"""Ways in which units are paired: as they stand, and by content (in a basis chosen before, without a look at
+any coin). Every p is multiplied by it, also where the first way was enough."""
 FLOOR_P, FLOOR_SHARE = -6.0, 0.6
 """A module counts if its corrected p is at most 10^-6 and more than 60 % of its coins agree."""
 
@@ -24,8 +29,8 @@ FLOOR_P, FLOOR_SHARE = -6.0, 0.6
 @dataclass(frozen=True, slots=True)
 class Coins:
     """The coins of one module. ``heads`` of ``n`` (exact zeros are dropped); ``log10_p`` of the module alone
-    and ``corrected`` by Holm within its family and Bonferroni over the families; ``cosine`` is the median
-    |cosine| of paired units."""
+    and ``corrected`` by Holm within its family and Bonferroni over families and pairings; ``cosine`` is the
+    median |cosine| of paired units."""
 
     module: Module
     heads: int
@@ -33,6 +38,7 @@ class Coins:
     cosine: float
     log10_p: float
     corrected: float = 0.0
+    pairing: Pairing = "identity"
 
     @property
     def share(self) -> float:
@@ -40,33 +46,38 @@ class Coins:
         return max(self.heads, self.n - self.heads) / self.n if self.n else 0.5
 
     @property
+    def speaks(self) -> bool:
+        """Whether the module would pass the floor if it were the only one."""
+        return self.log10_p <= FLOOR_P and self.share > FLOOR_SHARE
+
+    @property
     def counts(self) -> bool:
         """Whether the module passes the floor."""
         return self.corrected <= FLOOR_P and self.share > FLOOR_SHARE
 
 
-def throw(products: Mapping[Module, Products]) -> tuple[Coins, ...]:
-    """The coins of every module, with p values corrected over all of them."""
-    thrown = [_coins(module, values) for module, values in products.items()]
-    families = [f for f in FAMILIES if any(c.module.family == f for c in thrown)]
-    done: list[Coins] = []
-    for family in families:
-        own = [c for c in thrown if c.module.family == family]
-        holm = holm_adjusted([c.log10_p for c in own])
-        done += [
-            replace(c, corrected=min(0.0, p + math.log10(len(families))))
-            for c, p in zip(own, holm, strict=True)
-        ]
-    return tuple(done)
-
-
-def _coins(module: Module, products: Products) -> Coins:
+def coins_of(module: Module, products: Products, pairing: Pairing = "identity") -> Coins:
+    """The coins of one module, before any correction."""
     dot, own, other = products
     heads, tails = int((dot > 0).sum()), int((dot < 0).sum())
     lengths = np.sqrt(own * other)
     known = lengths > 0
     cosine = float(np.median(np.abs(dot[known] / lengths[known]))) if known.any() else 0.0
-    return Coins(module, heads, heads + tails, cosine, two_sided(heads, heads + tails))
+    return Coins(module, heads, heads + tails, cosine, two_sided(heads, heads + tails), 0.0, pairing)
+
+
+def corrected(thrown: Sequence[Coins], tried: int = PAIRINGS) -> tuple[Coins, ...]:
+    """p values corrected over all modules, families and the ``tried`` pairings of which the best is given."""
+    families = [f for f in FAMILIES if any(c.module.family == f for c in thrown)]
+    done: list[Coins] = []
+    for family in families:
+        own = [c for c in thrown if c.module.family == family]
+        holm = holm_adjusted([c.log10_p + math.log10(tried) for c in own])
+        done += [
+            replace(c, corrected=min(0.0, p + math.log10(len(families))))
+            for c, p in zip(own, holm, strict=True)
+        ]
+    return tuple(done)
 
 
 def two_sided(heads: int, n: int) -> float:

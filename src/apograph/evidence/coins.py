@@ -1,87 +1,122 @@
-"""Sign coins: an exact test of whether initial weights are independent, units paired as they stand.
+"""Sign coins: an exact test of whether initial weights are independent.
 
 ``plan`` says which modules can be tested, ``Plan.fold`` joins the common reading pass, ``findings`` says what
 it showed. Everything that would make a fair coin unfair is left out: see ``align.modules`` for the symmetric
-families, and below for quantised storage, repeated units and what a base explains.
+families, and below for quantised storage, repeated units and what a base explains. The family of residual
+channels is never tested (``docs/coins.md`` says why).
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from statistics import median
 
-import numpy as np
-
-from apograph.align.modules import FAMILIES, Module, find_modules
-from apograph.align.tensors import Match, akin, match_tensors
+from apograph.align.modules import FAMILIES, Excluded, Half, Module, find_modules
+from apograph.align.role_modules import role_modules, roles_of
+from apograph.align.role_views import view_shape
+from apograph.align.roles import View
+from apograph.align.tensors import Match
+from apograph.evidence import coin_ceiling
 from apograph.evidence.coin_ceiling import Units, ceilings, part_of
-from apograph.evidence.coin_figures import exhibits
+from apograph.evidence.coin_explain import explain
+from apograph.evidence.coin_figures import exhibits, towers
+from apograph.evidence.coin_look import Plan, Stores, look
 from apograph.evidence.coin_products import ProductFold
-from apograph.evidence.coin_test import Coins, pooled, throw
+from apograph.evidence.coin_repeats import once
+from apograph.evidence.coin_sketch import sketch
+from apograph.evidence.coin_test import Coins, pooled
 from apograph.evidence.registry import Case
-from apograph.evidence.stream import stream
-from apograph.findings import Bearing, Finding, Json, Measure, Message, Refusal, Strength
-from apograph.release.tensor_store import TensorStore, open_store
-from apograph.release.types import Release
+from apograph.findings import Bearing, Finding, Json, Measure, Message, Param, Strength
 
 FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
 BEYOND = 2.0
 """How many times what lossless changes reach the units' likeness has to be."""
 TRIED = 4
 """Modules of each family that are optimised to find that."""
-REPEATED = 0.5
-"""|cosine| of two units of one module above which they are taken for copies of each other."""
-SIDES = ("reference", "candidate")
-LIMITS = ("identity", "forgery", "uniform", "distilled")
+LIMITS = ("pairings", "forgery", "revisions", "uniform", "distilled", "residual")
 ALTERNATIVES = ("seed", "ancestor", "adjusted")
-
-Stores = tuple[TensorStore, TensorStore]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Modules to be tested, those left out (by reason), and the fold that has to see every block."""
-
-    stores: Stores
-    modules: tuple[Module, ...]
-    excluded: Counter[str]
-    fold: ProductFold
 
 
 def plan(
-    matches: Sequence[Match], stores: Stores, configs: tuple[Mapping[str, Json], Mapping[str, Json]]
+    matches: Sequence[Match],
+    stores: Stores,
+    configs: tuple[Mapping[str, Json], Mapping[str, Json]],
 ) -> Plan:
-    """Find the modules. A module stored on both sides in a quantised type is left out: rounding to its grid
-    need not commute with a change of sign."""
+    """Find the modules, by names, and by the role graph where names do not tell. A module stored on both
+    sides in a quantised type is left out: rounding to its grid need not commute with a change of sign."""
     found, left_out = find_modules(matches, stores, configs)
-    modules: list[Module] = []
+    roles = roles_of(stores, configs)
+    told, also = role_modules(roles, stores, configs, matches)
+    by_place = {m.place: m for m in told}
+    found = [_enriched(m, by_place.get(m.place)) for m in found]
+    named = {m.place for m in found}
+    others = [m for m in told if m.place not in named]
+    left_out = _still_out([*left_out, *also], others, found)
     reasons: Counter[str] = Counter(str(e.reason) for e in left_out)
-    for module in found:
-        float_sides = [
-            all(store.dtype(getattr(s.match, side).name) in FLOATS for s in module.slices)
-            for store, side in zip(stores, SIDES, strict=True)
-        ]
-        if any(float_sides):
-            modules.append(module)
-        else:
-            reasons["quantised"] += 1
-    return Plan(stores, tuple(modules), reasons, ProductFold(modules))
+    modules = [m for m in found if _floats(m, stores)]
+    others, all_others = [m for m in others if _floats(m, stores)], others
+    reasons["quantised"] += len(found) + len(all_others) - len(modules) - len(others)
+    return Plan(stores, tuple(modules), reasons, ProductFold(modules), tuple(others), roles)
+
+
+def _floats(module: Module, stores: Stores) -> bool:
+    return any(
+        all(store.dtype(view.name) in FLOATS for view in (half.near, half.far))
+        for store, half in zip(stores, module.halves, strict=True)
+    )
+
+
+def _enriched(module: Module, told: Module | None) -> Module:
+    """A module of names with the gate and the norm that the role graph knows."""
+    if told is None:
+        return module
+    halves = []
+    for own, other in zip(module.halves, told.halves, strict=True):
+        # The graph may take gate for up; likeness to the gate is used without a sign.
+        gates = [v for v in (other.gate, other.near) if v is not None and v.name != own.near.name]
+        halves.append(Half(own.near, own.far, gates[0] if gates else other.gate, other.gain))
+    return replace(module, roles=(halves[0], halves[1]))
+
+
+def _still_out(
+    left_out: Sequence[Excluded], others: Sequence[Module], named: Sequence[Module]
+) -> list[Excluded]:
+    """What neither names nor the graph allow to test, each layer and family once."""
+    told = [(m.family, m.label) for m in (*others, *named)]
+    kept: dict[tuple[str, str], Excluded] = {}
+    for e in left_out:
+        if not any(f == e.family and (_within(e.label, x) or _within(x, e.label)) for f, x in told):
+            known = next((k for k in kept if k[0] == e.family and _within(k[1], e.label)), None)
+            if known is None and not any(_within(e.label, k[1]) for k in kept if k[0] == e.family):
+                kept[e.family, e.label] = e
+    return list(kept.values())
+
+
+def _within(outer: str, inner: str) -> bool:
+    return inner == outer or inner.startswith(f"{outer}.")
 
 
 def findings(case: Case, planned: Plan) -> Iterator[Finding]:
     """What the coins show, after the fold has seen every block. Nothing where no module can be tested."""
-    coins = throw(planned.fold.finish())
+    coins = look(planned)
     if not coins:
         return
     counted = [c for c in coins if c.counts]
-    passed = [c for c in counted if not _repeated(c.module, planned.stores)]
+    passed = once(counted, planned.stores)
     planned.excluded["repeated"] += len(counted) - len(passed)
-    explained, bases = _explained(case, planned, passed) if passed else (set(), 0)
-    beyond = [c for c in passed if (c.module.family, c.module.label) not in explained]
+    known = explain(case, planned, passed, plan)
+    beyond = [c for c in passed if c.module.place not in known.places]
     ratio = effect(beyond, planned.stores) if beyond else None
-    yield _finding(planned, coins, passed, beyond, ratio, bases)
+    yield _finding(planned, coins, passed, beyond, ratio, known.bases)
+    novel = [c for c in beyond if known.bases and {v.name for v in _ends(c.module)} <= known.novel]
+    if novel:
+        yield _novel(novel)
+
+
+def _ends(module: Module) -> tuple[View, View]:
+    return module.halves[0].near, module.halves[0].far
 
 
 def effect(coins: Sequence[Coins], stores: Stores) -> tuple[float, float]:
@@ -90,10 +125,11 @@ def effect(coins: Sequence[Coins], stores: Stores) -> tuple[float, float]:
     best = (0.0, 0.0)
     chosen = [c for f in FAMILIES for c in [x for x in coins if x.module.family == f][:TRIED]]
     tops: dict[str, float] = {}
-    for side, store in zip(("reference", "candidate"), stores, strict=True):
+    for side, store in enumerate(stores):
         streams: dict[int, list[tuple[str, Units]]] = {}
         for c in chosen:
-            part = part_of(c.module, store, side)
+            width = view_shape(store, c.module.halves[side].near)[1]
+            part = part_of(c.module, sketch(c.module, side, store, channels=coin_ceiling.CHANNELS), width)
             streams.setdefault(part.shape[-1], []).append((c.module.family, part))
         for parts in streams.values():
             for (family, _), top in zip(parts, ceilings([p for _, p in parts]), strict=True):
@@ -104,50 +140,23 @@ def effect(coins: Sequence[Coins], stores: Stores) -> tuple[float, float]:
     return best
 
 
-def _repeated(module: Module, stores: Stores) -> bool:
-    """Whether units of a module repeat each other on a side (heads copied to fill a shape, a widened layer):
-    such units share one coin, and which side's signs are the free ones is not known."""
-    return any(_side_repeats(module, store, side) for store, side in zip(stores, SIDES, strict=True))
-
-
-def _side_repeats(module: Module, store: TensorStore, side: str) -> bool:
-    units = part_of(module, store, side)
-    flat = units.reshape(-1, units.shape[-2] * units.shape[-1]).astype(float)
-    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-30)
-    likeness = np.abs(flat @ flat.T) - np.eye(len(flat))
-    return bool((likeness.max(axis=1) > max(REPEATED, 6 / np.sqrt(flat.shape[1]))).mean() > 0.01)
-
-
-def _explained(case: Case, planned: Plan, passed: Sequence[Coins]) -> tuple[set[tuple[str, str]], int]:
-    """Families and labels of modules whose coins a base has as well, which explains them; and how many bases
-    have weights that could be read and are akin to the reference's."""
-    explained: set[tuple[str, str]] = set()
-    read = 0
-    for base in (*case.bases, *case.claimed):
-        try:
-            store = open_store(base)
-        except Refusal:
-            continue
-        try:
-            found = match_tensors(store, planned.stores[0])
-            read += akin(found, store)
-            inner = plan(found.matches, (store, planned.stores[0]), (_config(base), _config(case.reference)))
-            wanted = {s.match.reference.name for c in passed for s in c.module.slices}
-            own = [m for m in inner.modules if {s.match.candidate.name for s in m.slices} <= wanted]
-            fold = ProductFold(own)
-            stream(fold.matches, store, planned.stores[0], [fold])
-            labels = {s.match.reference.name: c.module.label for c in passed for s in c.module.slices}
-            for coins in throw(fold.finish()):
-                if coins.counts:
-                    names = {s.match.candidate.name for s in coins.module.slices}
-                    explained |= {(coins.module.family, labels[name]) for name in names}
-        finally:
-            store.close()
-    return explained, read
-
-
-def _config(release: Release) -> Mapping[str, Json]:
-    return dict(release.config)
+def _novel(novel: Sequence[Coins]) -> Finding:
+    """Modules that no base has: their coins cannot come from the bases' weights, but can from one seed."""
+    agree, thrown = pooled(novel)
+    best = min(c.corrected for c in novel)
+    params: dict[str, Param] = {
+        "n": len(novel), "share": agree / thrown, "power": int(-best),
+        "list": ", ".join(list(dict.fromkeys(c.module.label for c in novel))[:5]),
+    }  # fmt: skip
+    return Finding(
+        "weights.coins_novel",
+        "weights",
+        Message("weights.coins_novel.found", params),
+        Bearing.CONTEXT,
+        Strength("exact", best, Message("weights.coins.null")),
+        (Measure("coins_beyond", len(novel)), Measure("coins_share", agree / thrown, n=thrown)),
+        alternatives=(Message("weights.coins.alternative.seed"),),
+    )
 
 
 def _finding(
@@ -162,6 +171,7 @@ def _finding(
     agree, thrown = pooled(beyond or coins)
     measures = [
         Measure("coins_modules", len(coins)),
+        Measure("coins_reordered", sum(c.pairing != "identity" for c in passed), n=len(passed)),
         Measure("weights_bases", bases),
         Measure("coins_passed", len(passed), n=len(coins)),
         Measure("coins_beyond", len(beyond), n=len(coins)),
@@ -180,7 +190,8 @@ def _finding(
         kind, bearing = "weak", Bearing.SUPPORTING
     params = {
         "n": len(beyond or passed), "all": len(coins), "share": agree / thrown if thrown else 0.5,
-        "cosine": measures[5].value or 0.0, "ratio": ratio[1] if ratio else 0.0, "power": int(-best),
+        "cosine": median(c.cosine for c in beyond or coins), "ratio": ratio[1] if ratio else 0.0,
+        "power": int(-best),
     }  # fmt: skip
     return Finding(
         "weights.coins",
@@ -189,7 +200,7 @@ def _finding(
         bearing,
         Strength("exact", best, Message("weights.coins.null")),
         tuple(measures),
-        tuple(exhibits(coins)),
+        (*exhibits(coins), *towers(coins, beyond)),
         alternatives=tuple(Message(f"weights.coins.alternative.{name}") for name in ALTERNATIVES)
         if beyond
         else (),
