@@ -111,8 +111,10 @@ def test_a_certificate_must_have_been_valid_then(
 
 
 def test_a_weak_hash(authority: Authority, manifest: Path) -> None:
-    path = authority.stamp(manifest, ".tsr", "sha1")
-    assert refused(path, read_roots([authority.root])) == "weak_hash"
+    roots = read_roots([authority.root])
+    assert refused(authority.stamp(manifest, ".tsr", "sha1"), roots) == "weak_hash"
+    signed = authority.stamp(manifest, ".tsr", "sha256", "-sha1")
+    assert refused(signed, roots) == "weak_hash", "in the signature"
 
 
 def test_every_cut_and_many_altered_bytes_are_refused(authority: Authority, manifest: Path) -> None:
