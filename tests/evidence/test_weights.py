@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from apograph.evidence.registry import Case
 from apograph.evidence.weights import transformations
-from apograph.findings import Bearing, Finding, Json, Unexamined
+from apograph.findings import Bearing, Finding, Json, Message, Unexamined
 from apograph.lab.founding.weights import drawn, safetensors
 from apograph.release import open_release
 from apograph.release.types import Release
+from apograph.report.figures.heatmap import plain
 from apograph.report.words import text
 from tests.evidence.derivations import Family, needs_minilm
 from tests.evidence.fakes import FakeRelease, tensors
@@ -46,6 +47,11 @@ def found(tmp_path: Path, a: Weights, b: Weights, *bases: Weights) -> dict[str, 
     return results
 
 
+def text_of(cell: Json) -> str:
+    assert isinstance(cell, dict)
+    return text(Message(str(cell["key"])))
+
+
 def measured(finding: Finding) -> dict[str, Json]:
     return {m.name: m.value for m in finding.measures}
 
@@ -65,6 +71,27 @@ def test_a_copy_is_identical(tmp_path: Path) -> None:
     assert told.message.key.endswith(".identical")
     assert measured(told)["weights_identical"] == 1
     assert told.bearing is Bearing.DISTINCTIVE
+
+
+def test_classes_and_distances_are_shown_by_layer_and_component(tmp_path: Path) -> None:
+    weights = drawn(SHAPES, 1)
+    other = noised(weights, 1 / 300)
+    mixed = {n: other[n] if ".2." in n else v for n, v in weights.items()}
+    told = found(tmp_path, weights, mixed)["weights.transformation"]
+    table, layers = told.exhibits
+    columns = list(table.data["columns"])  # type: ignore[arg-type, call-overload]
+    at = columns.index("weights_class_identical"), columns.index("weights_class_noise")
+    rows = {row[0]: row for row in table.data["rows"]}  # type: ignore[index, union-attr, call-overload]
+    assert [rows["model.layers.*.up.weight"][n] for n in at] == [2, 1]
+    assert (layers.kind, layers.data["rows"]) == ("heatmap", [0, 1, 2])
+    assert layers.data["columns"] == ["up.weight", "gate.weight", "down.weight"]
+    values = np.array(layers.data["values"], float)
+    assert np.all(values[:2] == 0)
+    sizes = [np.std(weights[f"model.layers.2.{n}"]) for n in ("up.weight", "gate.weight", "down.weight")]
+    assert values[2] == pytest.approx([1 / 300 / size for size in sizes], rel=0.05)
+    texts = layers.data["texts"]
+    assert [text_of(cell) for cell in texts[2]] == ["noise"] * 3  # type: ignore[index, union-attr, call-overload]
+    assert plain(layers.data, "en")[0].split() == ["up.weight", "gate.weight", "down.weight"]
 
 
 def test_a_tensor_left_over_is_not_identical(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from apograph.release.safetensors_header import element_count
 from apograph.release.tensor_store import TensorStore
 from apograph.release.types import TensorInfo
 
-BLOCK = 1 << 19
+BLOCK = 1 << 18
 CHUNK = 1 << 18
 """Elements whose sums are one piece; a whole number of sub-blocks. Blocks are whole chunks."""
 TRANSPOSED = 1 << 28

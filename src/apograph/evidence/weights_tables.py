@@ -1,7 +1,9 @@
-"""What was found in the weights as exhibits: classes by tower and component, and the law of the noise."""
+"""What was found in the weights as exhibits: classes by tower and component, distances by layer and
+component, and the law of the noise."""
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -12,7 +14,9 @@ import numpy as np
 from apograph.evidence.transformation import Transformation
 from apograph.findings import Exhibit, Json, Message
 
-COLUMNS = ("component", "tensors", "elements", "class", "correlation", "sigma", "detail")
+_LAYER = re.compile(r"(?:^|(?<=\.))\d+(?=\.|$)")
+_UNLIKE = 2**0.5
+"""Relative distance of independent tensors of equal size: the darkest shade."""
 _CLASSES = 40
 _QUANTILES = 99
 
@@ -31,27 +35,60 @@ def exhibits(told: Sequence[Transformation]) -> tuple[Exhibit, ...]:
         name = t.match.reference.name
         components[re.sub(r"\d+", "*", name)].append(t)
         towers[name.split(".", 1)[0]].append(t)
-    columns: list[Json] = [f"weights_{c}" for c in COLUMNS]
+    kinds = list(counted(told))
+    columns: list[Json] = [
+        *("weights_component", "weights_tensors", "weights_elements"),
+        *(f"weights_class_{kind}" for kind in kinds),
+        *("weights_correlation", "weights_sigma", "weights_detail"),
+    ]
     tables = [
         Exhibit(
             "table",
-            {"columns": columns, "rows": [_row(name, group) for name, group in groups.items()]},
+            {"columns": columns, "rows": [_row(name, group, kinds) for name, group in groups.items()]},
             Message(f"weights.caption.{kind}"),
         )
         for kind, groups in (("towers", towers), ("components", components))
     ]
-    return tuple(tables if len(towers) > 1 else tables[1:])
+    maps = [m for name, group in towers.items() if (m := _layers(name, group)) is not None]
+    return (*(tables if len(towers) > 1 else tables[1:]), *maps)
 
 
-def _row(name: str, group: Sequence[Transformation]) -> list[Json]:
+def _layers(tower: str, group: Sequence[Transformation]) -> Exhibit | None:
+    """Layers by components of one tower: |b - a| over |a|, and the class. None where nothing is numbered."""
+    found: dict[int, dict[str, Transformation]] = defaultdict(dict)
+    for t in group:
+        if (layer := _LAYER.search(t.match.reference.name)) is not None and t.matrix:
+            found[int(layer[0])].setdefault(t.match.reference.name[layer.end() + 1 :], t)
+    rows = sorted(found)
+    columns = list(dict.fromkeys(name for row in rows for name in found[row]))
+    if len(rows) < 2:
+        return None
+    cells = [[found[row].get(name) for name in columns] for row in rows]
+    values: Json = [[None if t is None else _distance(t) for t in line] for line in cells]
+    none: Json = {"key": "weights.class.none", "params": {}}
+    texts: Json = [
+        [none if t is None else {"key": f"weights.class.{t.kind}", "params": {}} for t in line]
+        for line in cells
+    ]
+    data: dict[str, Json] = {"rows": list(rows), "columns": list(columns), "values": values, "texts": texts}
+    data |= {"low": 0.0, "high": _UNLIKE}
+    return Exhibit("heatmap", data, Message("weights.caption.layers", {"tower": tower}))
+
+
+def _distance(t: Transformation) -> float | None:
+    ratio = t.moments.sum_dd / t.moments.sum_aa if t.moments.sum_aa > 0 else math.inf
+    return float(f"{math.sqrt(ratio):.4g}") if math.isfinite(ratio) else None
+
+
+def _row(name: str, group: Sequence[Transformation], kinds: Sequence[str]) -> list[Json]:
     told = [t.correlation for t in group if t.correlation is not None]
     changed = [t.sigma for t in group if t.sigma > 0]
-    kinds = ", ".join(f"{kind.replace('_', ' ')} {n}" for kind, n in counted(group).items())
+    counts = counted(group)
     return [
         name,
         len(group),
         sum(t.moments.n for t in group),
-        kinds,
+        *(counts.get(kind, 0) for kind in kinds),
         round(median(told), 6) if told else None,
         float(f"{median(changed):.6g}") if changed else None,
         "; ".join(dict.fromkeys(filter(None, map(_detail, group)))),
