@@ -16,6 +16,7 @@ MODULES: tuple[str, ...] = (
     "consistency",
     "weights",
     "descent",
+    "seed_audit",
     "claims",
     "answers",
     "witness",

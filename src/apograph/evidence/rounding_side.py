@@ -34,13 +34,15 @@ def source_of_product(
     vectors = np.linalg.eigh(small @ small.T)[1][:, -rank:]
     left = small - vectors @ (vectors.T @ small)
     left = left if d.shape[0] <= d.shape[1] else left.T
+    m, n = d.shape
+    fitted = float(np.mean(left * left)) * rank * (m + n) / (m * n)  # the product took some rounding with it
     units = [type_a.ulp(x), type_b.ulp(y)]
     crossed = [units[0] < units[1], units[0] > units[1]]
     groups = [c for c in crossed if np.count_nonzero(c) >= ENOUGH]
     fitting: list[Side] = []
     sources: tuple[Side, Side] = ("candidate", "reference")  # the rounded side is not the source
     for source, unit in zip(sources, units, strict=True):
-        ratios = [float(np.mean((left[g] / unit[g]) ** 2)) * 12 for g in groups]
+        ratios = [(float(np.mean(left[g] ** 2)) - fitted) * 12 / float(np.mean(unit[g] ** 2)) for g in groups]
         if ratios and all(FITS[0] < r < FITS[1] for r in ratios):
             fitting.append(source)
     return fitting[0] if len(fitting) == 1 else None
