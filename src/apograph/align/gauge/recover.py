@@ -41,8 +41,8 @@ def recover(
 
     Towers of one width, of one kind if possible, are taken in their order. Memory: the matrices of one layer
     of each side, and both embeddings. Whether what was found is more than lossless changes reach between
-    strangers is not decided here: ``ModuleMap.held`` and ``chance`` say how well units agree in a matrix that was not used.
-    Layers that are not begun within ``limit`` seconds are named in ``late``.
+    strangers is not decided here: ``ModuleMap.held`` and ``chance`` say how well units agree in a matrix that
+    was not used. Layers that are not begun within ``limit`` seconds are named in ``late``.
     Raises Refusal as the stores do.
     """
     started = time.monotonic()

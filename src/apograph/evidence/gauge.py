@@ -1,0 +1,256 @@
+"""Gauge recovery: a candidate that is the reference in another order, basis, sign or scale.
+
+Where the tensors as they stand do not answer each other, the map between the two gauges is looked for, judged
+by matrices that took no part in finding it, and undone; what is then left of the difference is classed as in
+``weights``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from statistics import median
+
+from apograph.align.gauge import AlignedStore, Gauge, ModuleMap, recover
+from apograph.align.gauge.named import named_roles
+from apograph.align.role_graph import find_roles
+from apograph.align.tensors import Match, Matching, Part
+from apograph.evidence import weights, weights_tables
+from apograph.evidence.gauge_judge import FAMILIES, Judged, judged
+from apograph.evidence.noise_law import noise_law
+from apograph.evidence.registry import Case, examiner
+from apograph.evidence.registry import Part as Needs
+from apograph.evidence.rounding import FLOATS
+from apograph.evidence.stream import stream
+from apograph.evidence.transformation import RELATED, Transformation, transformation
+from apograph.evidence.weights import COUNTS, Compared
+from apograph.findings import (
+    Bearing,
+    Exhibit,
+    Finding,
+    Json,
+    Measure,
+    Message,
+    Param,
+    Refusal,
+    Side,
+    Strength,
+    Unexamined,
+)
+from apograph.release.tensor_store import TensorStore, open_store
+
+TOLD = 0.9
+"""Share of the reference's matrices that answer a tensor as they stand from which no gauge is looked for."""
+WEAK = 0.5
+"""Share of the agreement that would count from which what was found is still mentioned."""
+ROUNDED = 1.5
+"""Root mean square of a difference, over that of the values, in units of half the last place, up to which it
+is rounding to the candidate's type, met again in the errors of the recovered map."""
+MAPPED = 2e-6
+"""What the map itself, fitted in float32, may be off by, relative to the values."""
+COLUMNS = ("family", "modules", "units", "paired", "moved", "flipped", "scales", "mixing", "held", "needed")
+LIMITS = ("held", "uniform", "width")
+ALTERNATIVES = ("ancestor", "initial")
+
+
+@examiner("weights", needs=Needs.TENSORS)
+def gauge(case: Case) -> Iterator[Finding | Unexamined]:
+    """The gauge of the candidate's weights, and the classes behind it."""
+    plain = case.shared.get("weights.compared")
+    if not isinstance(plain, Compared):
+        return
+    with ExitStack() as opened:
+        try:
+            stores = [opened.enter_context(closing(open_store(r))) for r in (case.reference, case.candidate)]
+        except Refusal:
+            return
+        reference, candidate = stores
+        if _told(plain, reference) >= TOLD:
+            return
+        found, verdict = _recovered(case, (reference, candidate))
+        if found.late:
+            yield Unexamined(
+                "weights", Message("weights.gauge.late", {"n": len(found.late)}), fault=True, code=5
+            )
+        if not verdict.counts:
+            yield _nothing(found, verdict)
+            return
+        aligned = AlignedStore(found, reference, candidate, verdict.counts)
+        yield from _behind(case, plain, (reference, aligned), found, verdict)
+
+
+def _recovered(case: Case, stores: tuple[TensorStore, TensorStore]) -> tuple[Gauge, Judged]:
+    """The gauge by the roles that names tell, and where most modules stay unlike by those that content tells
+    of the candidate (of the reference only where its names tell nothing); the one that explains more."""
+    configs = dict(case.reference.config), dict(case.candidate.config)
+    named = [named_roles(s, c) for s, c in zip(stores, configs, strict=True)]
+    found = recover(*stores, named[0], named[1])
+    verdict = judged(found, stores)
+    if len(verdict.counts) * 2 > len(found.modules):
+        return found, verdict
+    reference = named[0] if named[0].towers else find_roles(stores[0], configs[0])
+    again = recover(*stores, reference, find_roles(stores[1], configs[1]))
+    other = judged(again, stores)
+    return (again, other) if len(other.counts) > len(verdict.counts) else (found, verdict)
+
+
+def _told(plain: Compared, reference: TensorStore) -> float:
+    """Share of the reference's matrices whose class is one of related tensors."""
+    told = {t.match.reference.name for t in plain.told if t.matrix and t.kind in (*RELATED, "constant")}
+    matrices = {n for n, i in reference.infos.items() if i.shape is not None and len(i.shape) > 1}
+    return len(told & matrices) / len(matrices) if matrices else 1.0
+
+
+def _behind(
+    case: Case,
+    plain: Compared,
+    stores: tuple[TensorStore, AlignedStore],
+    found: Gauge,
+    verdict: Judged,
+) -> Iterator[Finding]:
+    """Everything that ``weights`` finds, in the reference's gauge."""
+    reference, aligned = stores
+    matches = tuple(Match(Part(n), Part(n), "permuted", 1.0) for n in aligned.infos)
+    left = tuple(n for n in reference.infos if n not in aligned.infos)
+    moments = stream(matches, reference, aligned, progress=case.shared.get("weights.progress"))
+    told = tuple(
+        _rounded(transformation(match, m, reference, aligned), aligned)
+        for match, m in zip(matches, moments, strict=True)
+    )
+    explained, bases = weights.explained_by_bases(case, told, aligned)
+    compared = Compared(Matching(matches, left, (), ()), told, explained, bases, 0.0)
+    case.shared["weights.aligned"] = compared
+    law = noise_law(compared.compared)
+    yield _finding(plain, compared, found, verdict, weights.arrow_of(compared.compared, law))
+    if law is not None and noise_law(plain.compared) is None:
+        yield weights.noise_finding(law, compared)
+
+
+def _rounded(told: Transformation, aligned: AlignedStore) -> Transformation:
+    """A cast, where a tensor had to be turned and what is left of the difference is no more than rounding to
+    the candidate's type leaves: turned, it is no longer bounded element by element, but its sum is."""
+    name = told.match.candidate.name
+    kind = FLOATS.get(aligned.dtype(name))
+    if not told.matrix or kind is None or aligned.exact(name) or told.kind == "unrelated":
+        return told
+    bound = ROUNDED * 2.0 ** -(kind.bits + 1) + MAPPED
+    if told.moments.sum_dd <= bound**2 * told.moments.sum_aa:
+        return replace(told, kind="cast", into=kind.name)
+    return told
+
+
+def _shares(plain: Compared, aligned: Compared, kinds: Sequence[str]) -> float:
+    """Share of elements of such classes, of all that were compared in either way."""
+    total = max(sum(t.moments.n for t in side.compared) for side in (plain, aligned))
+    made = sum(t.moments.n for t in aligned.compared if t.kind in kinds)
+    return made / total if total else 0.0
+
+
+def _finding(
+    plain: Compared, aligned: Compared, found: Gauge, verdict: Judged, arrow: Side | None
+) -> Finding:
+    made = _shares(plain, aligned, RELATED)
+    kinds = weights_tables.counted(aligned.compared)
+    key = "found" if made >= COUNTS else "explained" if aligned.explained else "alike"
+    params: dict[str, Param] = {
+        "share": made,
+        "list": ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in kinds.items()),
+        "n": len(verdict.counts),
+        "all": len(found.modules),
+        "explained": len(aligned.explained),
+    }
+    counted = [found.modules[n] for n in verdict.counts]
+    return Finding(
+        "weights.gauge",
+        "weights",
+        Message(f"weights.gauge.{key}", params),
+        Bearing.DISTINCTIVE if made >= COUNTS else Bearing.CONTEXT,
+        Strength("descriptive"),
+        measures=(
+            Measure("weights_made", made, n=len(aligned.compared)),
+            Measure("weights_computed", _shares(plain, aligned, [k for k in RELATED if k != "fine_tuned"])),
+            Measure("weights_bases", aligned.bases),
+            Measure("gauge_modules", len(verdict.counts), n=len(found.modules)),
+            Measure("gauge_tensors", len(aligned.told), n=len(aligned.told) + _left(aligned)),
+            Measure("gauge_moved", sum(m.moved for m in counted), n=sum(m.units for m in counted)),
+            Measure("gauge_flipped", sum(m.flipped for m in counted)),
+            Measure("gauge_ratio", 2 * verdict.best),
+        ),
+        exhibits=(_maps(counted, verdict), _streams(found), *weights_tables.exhibits(aligned.told)),
+        alternatives=tuple(Message(f"weights.alternative.{a}") for a in ALTERNATIVES),
+        limits=tuple(Message(f"weights.gauge.limit.{a}") for a in LIMITS),
+        arrow=arrow,
+    )
+
+
+def _left(aligned: Compared) -> int:
+    return len(aligned.matching.unmatched_reference)
+
+
+def _nothing(found: Gauge, verdict: Judged) -> Finding:
+    """No module agrees enough; near misses are said to be so."""
+    weak = verdict.best >= WEAK and any(m.held >= 3 * m.chance for m in found.modules)
+    return Finding(
+        "weights.gauge",
+        "weights",
+        Message(
+            f"weights.gauge.{'weak' if weak else 'nothing'}",
+            {"n": len(found.modules), "ratio": 2 * verdict.best},
+        ),
+        Bearing.SUPPORTING if weak else Bearing.CONTEXT,
+        Strength("descriptive"),
+        measures=(
+            Measure("gauge_modules", 0, n=len(found.modules)),
+            Measure("gauge_ratio", 2 * verdict.best),
+        ),
+        exhibits=(_maps(found.modules, verdict),) if found.modules else (),
+        limits=tuple(Message(f"weights.gauge.limit.{a}") for a in LIMITS),
+    )
+
+
+def _maps(modules: Sequence[ModuleMap], verdict: Judged) -> Exhibit:
+    rows: list[Json] = []
+    for family in FAMILIES:
+        own = [m for m in modules if m.family == family]
+        if own:
+            scales = min(m.scale[0] for m in own), max(m.scale[1] for m in own)
+            rows.append(
+                [
+                    {"key": f"weights.gauge.family.{family}", "params": {}},
+                    len(own),
+                    sum(m.units for m in own),
+                    sum(m.paired for m in own),
+                    sum(m.moved for m in own),
+                    sum(m.flipped for m in own),
+                    f"{scales[0]:.3g} – {scales[1]:.3g}",
+                    ", ".join(sorted({m.mixing for m in own})) + (", folded" if own[0].folded else ""),
+                    round(median(m.held for m in own), 4),
+                    round(verdict.needed[family], 3),
+                ]
+            )
+    columns: list[Json] = [f"gauge_{c}" for c in COLUMNS]
+    return Exhibit("table", {"columns": columns, "rows": rows}, Message("weights.gauge.caption.maps"))
+
+
+def _streams(found: Gauge) -> Exhibit:
+    rows: list[Json] = [
+        [s.label, s.basis, s.width, s.moved, s.flipped, round(s.turn, 2), s.rows_moved, s.rows_lost,
+         round(s.agreement, 4)]
+        for s in found.streams
+    ]  # fmt: skip
+    columns: list[Json] = [
+        f"gauge_{c}"
+        for c in (
+            "tower",
+            "basis",
+            "width",
+            "moved",
+            "flipped",
+            "turn",
+            "rows_moved",
+            "rows_lost",
+            "agreement",
+        )
+    ]
+    return Exhibit("table", {"columns": columns, "rows": rows}, Message("weights.gauge.caption.streams"))
