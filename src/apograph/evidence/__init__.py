@@ -15,6 +15,7 @@ MODULES: tuple[str, ...] = (
     "mentions",
     "consistency",
     "weights",
+    "gauge",
     "descent",
     "seed_audit",
     "claims",
