@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +93,38 @@ def test_classes_and_distances_are_shown_by_layer_and_component(tmp_path: Path) 
     texts = layers.data["texts"]
     assert [text_of(cell) for cell in texts[2]] == ["noise"] * 3  # type: ignore[index, union-attr, call-overload]
     assert plain(layers.data, "en")[0].split() == ["up.weight", "gate.weight", "down.weight"]
+
+
+def test_an_interrupted_examination_goes_on(tmp_path: Path) -> None:
+    a, b = release(tmp_path / "a", drawn(SHAPES, 1)), release(tmp_path / "b", drawn(SHAPES, 2))
+    whole = [r for r in transformations(Case(a, b)) if isinstance(r, Finding)]
+    folder, told = tmp_path / "cache", [0]
+
+    def interrupt(done: int, total: int, seconds: float) -> None:
+        told.append(done)
+        if done > total // 2 and len(told) < 99:
+            told.extend([0] * 99)
+            raise KeyboardInterrupt
+
+    case = Case(a, b, shared={"weights.state": str(folder), "weights.progress": interrupt})
+    with pytest.raises(KeyboardInterrupt):
+        list(transformations(case))
+    [kept] = folder.iterdir()
+    assert kept.stat().st_size > 0
+    path = tmp_path / "b" / "model.safetensors"
+    before = path.stat().st_mtime_ns
+    os.utime(path, ns=(1, 1))
+    told[:] = [0] * 100
+    changed = Case(a, open_release(str(tmp_path / "b")), shared=dict(case.shared))
+    assert [r for r in transformations(changed) if isinstance(r, Finding)] == whole
+    total = told[-1]
+    assert told[100] < total // 2, "a changed file is read anew"
+    assert list(folder.iterdir()) == [kept]
+    os.utime(path, ns=(before, before))
+    told[:] = [0] * 100
+    assert [r for r in transformations(case) if isinstance(r, Finding)] == whole
+    assert told[100] > total // 2
+    assert not list(folder.iterdir())
 
 
 def test_a_tensor_left_over_is_not_identical(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -117,6 +118,8 @@ def examined(inputs: Inputs, *, only: list[str], download: bool, quiet: bool) ->
             case = replace(case, answers=_recorded(inputs.answers))
         case = replace(case, witnesses=witnesses, published=published)
         case.shared["weights.progress"] = progress.reading
+        cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        case.shared["weights.state"] = os.path.join(cache, "apograph")
         report = examine(case, only=only, arguments=sys.argv[1:], progress=progress)
     return replace(report, unexamined=(*late, *report.unexamined))
 

@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import astuple
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,11 +18,35 @@ from apograph.align.tensors import Match
 from apograph.evidence.moments import Moments
 from apograph.release.safetensors_header import element_count
 from apograph.release.tensor_store import TensorStore
+from apograph.release.types import Release
 
 if TYPE_CHECKING:
     from apograph.evidence.stream import Sums
 
 _PLACES, _RUN = 8, 64
+
+
+@contextmanager
+def kept(folder: object, *releases: Release) -> Iterator[str | None]:
+    """The path of the state of a comparison in ``folder`` (None where no folder is given). It changes with
+    the releases' digests and with the size or time of a tensor file. The file is removed when all went well.
+    """
+    if not isinstance(folder, str):
+        yield None
+        return
+    digest = hashlib.sha256()
+    for release in releases:
+        digest.update(release.digest.encode())
+        root = getattr(release, "spec", {}).get("path", "")
+        for path in sorted({e.file for e in release.tensors.entries} if release.tensors else ()):
+            with suppress(OSError):
+                status = os.stat(os.path.join(root, path))
+                digest.update(repr((path, status.st_size, status.st_mtime_ns)).encode())
+    os.makedirs(folder, exist_ok=True)
+    state = os.path.join(folder, f"weights-{digest.hexdigest()}")
+    yield state
+    with suppress(FileNotFoundError):
+        os.unlink(state)
 
 
 class State:

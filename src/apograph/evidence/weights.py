@@ -11,6 +11,7 @@ from apograph.evidence import coins, weights_tables
 from apograph.evidence.noise_law import NoiseLaw, noise_law
 from apograph.evidence.registry import Case, Part, examiner
 from apograph.evidence.stream import stream
+from apograph.evidence.stream_state import kept
 from apograph.evidence.transformation import RELATED, Transformation, transformation
 from apograph.findings import Bearing, Finding, Measure, Message, Param, Refusal, Side, Strength, Unexamined
 from apograph.release.safetensors_header import element_count
@@ -79,7 +80,11 @@ def transformations(case: Case) -> Iterator[Finding | Unexamined]:
         configs = dict(case.reference.config), dict(case.candidate.config)
         planned = coins.plan(matching.matches, (reference, candidate), configs)
         progress = case.shared.get("weights.progress")
-        moments = stream(matching.matches, reference, candidate, [planned.fold], progress=progress)
+        releases = case.reference, case.candidate
+        state = open_stores.enter_context(kept(case.shared.get("weights.state"), *releases))
+        moments = stream(
+            matching.matches, reference, candidate, [planned.fold], progress=progress, state=state
+        )
         told = tuple(
             transformation(match, m, reference, candidate)
             for match, m in zip(matching.matches, moments, strict=True)
