@@ -18,6 +18,8 @@ MODULES: tuple[str, ...] = (
     "gauge",
     "descent",
     "seed_audit",
+    "unit_order",
+    "invariants",
     "claims",
     "answers",
     "witness",
