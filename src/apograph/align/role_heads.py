@@ -145,7 +145,8 @@ def default_size(candidates: Sequence[int]) -> int:
 
 def rotary(heads: Heads, views: Sequence[View], size: int, config: Mapping[str, Json]) -> Rotary:
     """How the dimensions of queries and keys turn with the position: "half" where the configuration has a
-    rotary embedding of all dimensions; else by which dimensions have like lengths, if that is clear."""
+    rotary embedding of all dimensions, or where the lengths of dimensions show it. Never "pairs": lengths
+    that change smoothly from dimension to dimension look the same."""
     if _turns(config):
         return "half"
     rows = []
@@ -157,15 +158,9 @@ def rotary(heads: Heads, views: Sequence[View], size: int, config: Mapping[str, 
     if not rows or size % 2:
         return "unknown"
     table = np.concatenate(rows)
-    apart = (
-        (table[:, : size // 2], table[:, size // 2 :]),
-        (table[:, ::2], table[:, 1::2]),
-        (table[:, 1:-1:2], table[:, 2::2]),
-    )
-    half, pairs, between = (correlation(a.ravel(), b.ravel()) for a, b in apart)
-    if half > 0.1 and half > 1.5 * pairs:
-        return "half"
-    return "pairs" if pairs > 0.1 and pairs > 1.5 * max(half, between) else "unknown"
+    apart = (table[:, : size // 2], table[:, size // 2 :]), (table[:, ::2], table[:, 1::2])
+    half, pairs = (correlation(a.ravel(), b.ravel()) for a, b in apart)
+    return "half" if half > 0.1 and half > 1.5 * pairs else "unknown"
 
 
 def _turns(config: Mapping[str, Json]) -> bool:
