@@ -31,7 +31,11 @@ def kept(folder: object, *releases: Release) -> Iterator[str | None]:
     """The path of the state of a comparison in ``folder`` (None where no folder is given). It changes with
     the releases' digests and with the size or time of a tensor file. The file is removed when all went well.
     """
-    if not isinstance(folder, str):
+    try:
+        if not isinstance(folder, str):
+            raise FileNotFoundError
+        os.makedirs(folder, exist_ok=True)
+    except OSError:  # no folder was given, or none can be made: then nothing is kept
         yield None
         return
     digest = hashlib.sha256()
@@ -42,7 +46,6 @@ def kept(folder: object, *releases: Release) -> Iterator[str | None]:
             with suppress(OSError):
                 status = os.stat(os.path.join(root, path))
                 digest.update(repr((path, status.st_size, status.st_mtime_ns)).encode())
-    os.makedirs(folder, exist_ok=True)
     state = os.path.join(folder, f"weights-{digest.hexdigest()}")
     yield state
     with suppress(FileNotFoundError):
