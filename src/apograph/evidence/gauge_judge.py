@@ -23,7 +23,8 @@ wider models reach less. No threshold is below twice that."""
 TRIED = 4
 """Modules of each family that are optimised to find what this pair could reach."""
 CHANCE = 3.0
-"""How many times units have to agree better than units that do not belong together."""
+"""How many times units have to agree better than units that do not belong together, at most half the way from
+there to 1: the heads of a trained model are alike to begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ def judged(gauge: Gauge, stores: tuple[TensorStore, TensorStore]) -> Judged:
         reached[family] = max(reached[family], value)
     needed = {family: BEYOND * value for family, value in reached.items()}
     counts = tuple(
-        n for n, m in enumerate(gauge.modules) if m.held >= needed[m.family] and m.held >= CHANCE * m.chance
+        n
+        for n, m in enumerate(gauge.modules)
+        if m.held >= needed[m.family] and m.held >= min(CHANCE * m.chance, (1 + m.chance) / 2)
     )
     ratios = [
         median(m.held for m in gauge.modules if m.family == family) / needed[family]
