@@ -125,7 +125,9 @@ def test_dead_and_sorted_units_favour_no_order(tmp_path: Path) -> None:
         half = Half(View("up"), View("down"))
         return orders([Module("mlp", "x", (), UNITS, 1, 1, (half, half))], stores)[0]
 
-    same = ordered(np.ones((UNITS, WIDTH), np.float32))
+    scales = np.random.default_rng(1).uniform(1, 2, (UNITS, 1)).astype(np.float32)
+    same = ordered(np.ones((UNITS, WIDTH), np.float32) * scales)
+    assert not same.sorted
     assert same.fixed < 6
     up = np.random.default_rng(0).standard_normal((UNITS, WIDTH)).astype(np.float32)
     assert ordered(up).fixed == UNITS
