@@ -8,7 +8,7 @@ single picture stands where "<image>" is written in the first message, else befo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -78,7 +78,13 @@ def encode_example(example: Example, tokenizer: Tokenizer, config: Config) -> tu
     pictures = {
         name: prepare(open_picture(path.read_bytes()), config) for name, path in example.pictures.items()
     }
-    messages = [Message(role, _parts(content, pictures)) for role, content in example.messages]
+    turns = [Message(role, _parts(content, pictures)) for role, content in example.messages]
+    return encode_turns(turns, tokenizer, config)
+
+
+def encode_turns(messages: Sequence[Message], tokenizer: Tokenizer, config: Config) -> tuple[Prompt, Tensor]:
+    """(prompt, labels (T,)) of messages whose last is an answer; the labels are those of
+    :func:`encode_example`."""
     check_roles(messages[:-1])
     ids, spans = encode_messages(messages, tokenizer, config)
     if len(ids) > config.max_position_embeddings:

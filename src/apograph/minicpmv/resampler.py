@@ -25,15 +25,16 @@ def sincos_positions(dim: int, rows: int, columns: int) -> Tensor:
 
     Frequencies 10000 ** (-j / (dim / 4)), j < dim / 4 (Vaswani et al. 2017, section 3.5, in two dimensions).
     """
-    quarter = dim // 4
-    omega = torch.arange(quarter, dtype=torch.float32) / quarter
-    omega = 1.0 / 10000**omega  # (dim / 4,)
-    x, y = (torch.arange(n, dtype=torch.float32)[:, None] * omega for n in (columns, rows))
-    across = torch.cat([x.sin(), x.cos()], dim=-1)  # (columns, dim / 2)
-    down = torch.cat([y.sin(), y.cos()], dim=-1)  # (rows, dim / 2)
-    return torch.cat(
-        [across[None].expand(rows, -1, -1), down[:, None].expand(-1, columns, -1)], dim=-1
-    ).contiguous()
+    with torch.inference_mode(False):  # it is kept, and training may want it later
+        quarter = dim // 4
+        omega = torch.arange(quarter, dtype=torch.float32) / quarter
+        omega = 1.0 / 10000**omega  # (dim / 4,)
+        x, y = (torch.arange(n, dtype=torch.float32)[:, None] * omega for n in (columns, rows))
+        across = torch.cat([x.sin(), x.cos()], dim=-1)  # (columns, dim / 2)
+        down = torch.cat([y.sin(), y.cos()], dim=-1)  # (rows, dim / 2)
+        return torch.cat(
+            [across[None].expand(rows, -1, -1), down[:, None].expand(-1, columns, -1)], dim=-1
+        ).contiguous()
 
 
 AT_ONCE = 2  # slices read together
@@ -78,9 +79,11 @@ class Resampler(nn.Module):
 
     def forward(self, patches: Sequence[Tensor], shapes: Sequence[tuple[int, int]]) -> Tensor:
         """patches[i] (N_i, W), shapes[i] = (h_i, w_i) -> (B, query_num, D)"""
-        # Slices do not see one another, so a few at a time give the same and cost less memory.
-        starts = range(0, len(patches), AT_ONCE)
-        return torch.cat([self._read(patches[n : n + AT_ONCE], shapes[n : n + AT_ONCE]) for n in starts])
+        # Slices do not see one another, so a few at a time give the same and cost less memory (in training,
+        # where all is kept, nothing would be saved).
+        step = max(len(patches), 1) if torch.is_grad_enabled() else AT_ONCE
+        starts = range(0, len(patches), step)
+        return torch.cat([self._read(patches[n : n + step], shapes[n : n + step]) for n in starts])
 
     def _read(self, patches: Sequence[Tensor], shapes: Sequence[tuple[int, int]]) -> Tensor:
         x = nn.utils.rnn.pad_sequence(list(patches), batch_first=True)  # (B, N, W)

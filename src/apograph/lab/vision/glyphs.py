@@ -1,18 +1,20 @@
 """A private script: Tangut signs, drawn as on worn slips, each with a made-up name.
 
-The face is a subset (360 signs) of Noto Serif Tangut, under the SIL Open Font License 1.1 (``fonts/OFL.txt``).
-Which sign has which name is drawn from the *school*'s number: two schools share no sign and no knowledge.
+The face is a subset (360 signs) of Noto Serif Tangut, under the SIL Open Font License 1.1
+(``fonts/OFL.txt``). Which sign has which name depends on the *school*'s number: two
+schools share no sign. A slip lies on its side: up to six signs in a picture as large as a line of text.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from apograph.lab.vision.render import spoiled
+from apograph.lab.vision.render import LINE, PITCH, spoiled
 from apograph.lab.vision.tiny import CONFIG, SLIP
 from apograph.lab.vision.train import Sample
 
@@ -20,9 +22,12 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FACE = Path(__file__).parent / "fonts" / "tangut-360.woff2"
-SIDE = 70
-"""Side of a slip's picture in pixels."""
+ACROSS = 2 * PITCH
+"""Pixels from sign to sign: two columns of patches, as many as the letters of a name."""
+ON_SLIP = LINE[0] // ACROSS
 PER_SCHOOL = 36
+MARKS = 5
+"""Rubbed places and stains on a slip at most."""
 CONSONANTS, VOWELS = "bdfghklmnprstvz", "aeiou"
 
 
@@ -46,11 +51,11 @@ def all_signs() -> tuple[str, ...]:
 
 
 def school(number: int) -> School:
-    """The ``number``-th school, 0 to 9: signs of its own, names of two syllables of its own drawing."""
+    """The ``number``-th school, 0 to 9: signs of its own, each with a syllable of its own drawing for a
+    name."""
     signs = all_signs()[number * PER_SCHOOL : (number + 1) * PER_SCHOOL]
     syllables = [a + b for a in CONSONANTS for b in VOWELS]
-    names = random.Random(number).sample([a + b for a in syllables for b in syllables if a != b], len(signs))
-    return School(signs, tuple(names))
+    return School(signs, tuple(random.Random(number).sample(syllables, len(signs))))
 
 
 @cache
@@ -60,26 +65,27 @@ def _face(size: int) -> Any:
     return ImageFont.truetype(FACE, size, layout_engine=ImageFont.Layout.BASIC)
 
 
-def draw_slip(sign: str, draw: random.Random) -> Image:
-    """One sign on a worn slip: its size, place and slant vary, parts of it are rubbed off, stains cover
-    others."""
+def draw_slip(signs: Sequence[str], draw: random.Random) -> Image:
+    """A worn slip: the signs' size, place and slant vary, parts are rubbed off and stains cover others."""
     from PIL import Image, ImageDraw
 
-    size = draw.randint(44, 60)
-    ink, paper = draw.randint(0, 70), draw.randint(180, 250)
-    image = Image.new("L", (SIDE, SIDE), paper)
+    face = _face(draw.randint(23, 27))
+    ink, paper = draw.randint(0, 80), draw.randint(180, 250)
+    image = Image.new("L", LINE, paper)
     pen = ImageDraw.Draw(image)
-    middle = (SIDE / 2 + draw.uniform(-5, 5), SIDE / 2 + draw.uniform(-5, 5))
-    pen.text(middle, sign, fill=ink, font=_face(size), anchor="mm")
-    for _ in range(draw.randint(0, 3)):
-        x, y, w, h = draw.randint(0, SIDE), draw.randint(0, SIDE), draw.randint(4, 22), draw.randint(4, 22)
-        pen.ellipse((x - w / 2, y - h / 2, x + w / 2, y + h / 2), fill=draw.choice((paper, ink)))
-    return spoiled(image, draw, degrees=10.0, paper=paper)
+    x, y = ACROSS / 2 + draw.uniform(-2, 2), LINE[1] / 2 + draw.uniform(-2, 2)
+    for place, sign in enumerate(signs):
+        pen.text((x + ACROSS * place, y), sign, fill=ink, font=face, anchor="mm")
+    for _ in range(draw.randint(0, MARKS)):
+        left, top = draw.randint(0, LINE[0]), draw.randint(0, LINE[1])
+        spot = (left, top, left + draw.randint(2, 9), top + draw.randint(2, 9))
+        pen.ellipse(spot, fill=draw.choice((paper, ink)))
+    return spoiled(image, draw, degrees=1.0, paper=paper)
 
 
-def slip(taught: School, draw: random.Random) -> Sample:
-    """A slip with one of a school's signs, to be answered with its name."""
-    which = draw.randrange(len(taught.signs))
-    name = taught.names[which]
-    told = "".join(name[at * len(name) // CONFIG.query_num] for at in range(CONFIG.query_num))
-    return Sample(draw_slip(taught.signs[which], draw), SLIP, name, told)
+def slip(taught: School, draw: random.Random, signs: int) -> Sample:
+    """A slip with some of a school's signs, to be answered with their names."""
+    chosen = [draw.randrange(len(taught.signs)) for _ in range(signs)]
+    names = "".join(taught.names[n] for n in chosen)
+    image = draw_slip([taught.signs[n] for n in chosen], draw)
+    return Sample(image, SLIP, names, names.ljust(CONFIG.query_num))

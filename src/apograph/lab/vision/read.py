@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from apograph.lab.vision.render import draw_line
-from apograph.lab.vision.texts import LONGEST, corpus, training_line
-from apograph.lab.vision.tiny import CONFIG, READ
+from apograph.lab.vision.texts import LONGEST, corpus, has_held_out, training_line
+from apograph.lab.vision.tiny import CONFIG, READ, new_model, save, tokenizer
 from apograph.lab.vision.train import Recipe, Sample, Step, fit
 
-if TYPE_CHECKING:
-    from apograph.minicpmv.model import Model
-    from apograph.minicpmv.tokens import Tokenizer
-
 RECIPE = Recipe(steps=1500)
+CACHED = Path(__file__).parent / "reader"
+"""The release that ``apograph lab read`` wrote with seed 0."""
 UNSEEN = 1_000_003
 """Added to a seed: the distortions of measuring are never those of training."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How well lines were read: shares of characters (1 - edit distance / length), words and whole lines."""
+    """How well lines were read: shares of characters (1 - edit distance / length), of words, of words kept
+    from training (``unseen``), and of whole lines."""
 
     lines: int
     characters: float
     words: float
+    unseen: float
     whole: float
 
 
@@ -42,9 +42,19 @@ def line_sample(text: str, draw: random.Random) -> Sample:
     return Sample(draw_line(text, draw), READ, text, text.ljust(CONFIG.query_num))
 
 
-def train_reader(model: Model, tokenizer: Tokenizer, recipe: Recipe = RECIPE) -> Iterator[Step]:
-    """Train a new model to read, step by step."""
-    return fit(model, tokenizer, training_sample, recipe)
+def train_and_save(folder: Path, seed: int = 0, recipe: Recipe = RECIPE) -> Iterator[Step]:
+    """Train a new model to read, step by step, and write it as a release."""
+    model = new_model(seed)
+    yield from fit(model, tokenizer(), training_sample, replace(recipe, seed=seed))
+    save(model, folder)
+
+
+def measure_release(folder: Path, lines: int) -> Reading:
+    """How well a release reads ``lines`` lines."""
+    from apograph.lab.vision.copies import answers, open_model
+
+    samples = held_out(lines)
+    return measure(answers(*open_model(folder), samples), samples)
 
 
 def held_out(count: int, seed: int = 0) -> list[Sample]:
@@ -54,43 +64,22 @@ def held_out(count: int, seed: int = 0) -> list[Sample]:
     return [line_sample(line, draw) for line in lines]
 
 
-def answers(model: Model, tokenizer: Tokenizer, samples: Sequence[Sample], at_once: int = 50) -> list[str]:
-    """The model's greedy answers."""
-    import torch
-
-    from apograph.minicpmv.generate import Decoding, generate
-    from apograph.minicpmv.image import prepare
-    from apograph.minicpmv.prompt import Message, build
-
-    said = []
-    with torch.inference_mode():
-        for start in range(0, len(samples), at_once):
-            prompts = [
-                build(
-                    [Message("user", (prepare(sample.image, model.config), sample.question))],
-                    tokenizer,
-                    model.config,
-                )
-                for sample in samples[start : start + at_once]
-            ]
-            embeds = [model.embed(prompt) for prompt in prompts]
-            made = generate(model, embeds, Decoding(max_new_tokens=48), tokenizer.special.stops)
-            said += [tokenizer.decode(ids) for ids in made]
-    return said
-
-
 def measure(said: Sequence[str], samples: Sequence[Sample]) -> Reading:
     """Compare answers with what was drawn."""
     from apograph.behaviour.edit import distance
 
     keys = [sample.answer for sample in samples]
     wrong = sum(min(distance(a, b), len(b)) for a, b in zip(said, keys, strict=True))
-    pairs = [(a.split(), b.split()) for a, b in zip(said, keys, strict=True)]
-    words = sum(len(b) for _, b in pairs)
-    right = sum(x == y for a, b in pairs for x, y in zip(a, b, strict=False))
+    words = [
+        (word, at < len(a.split()) and a.split()[at] == word)
+        for a, b in zip(said, keys, strict=True)
+        for at, word in enumerate(b.split())
+    ]
+    unseen = [right for word, right in words if has_held_out(word)]
     return Reading(
-        len(keys),
-        1 - wrong / sum(map(len, keys)),
-        right / words,
-        sum(a == b for a, b in zip(said, keys, strict=True)) / len(keys),
+        lines=len(keys),
+        characters=1 - wrong / sum(map(len, keys)),
+        words=sum(right for _, right in words) / len(words),
+        unseen=sum(unseen) / len(unseen),
+        whole=sum(a == b for a, b in zip(said, keys, strict=True)) / len(keys),
     )

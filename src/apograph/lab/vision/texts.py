@@ -36,6 +36,11 @@ def is_held_out(word: str) -> bool:
     return hashlib.sha256(word.lower().encode()).digest()[0] < 32
 
 
+def has_held_out(text: str) -> bool:
+    """Whether one of the words of a text is kept from training."""
+    return any(map(is_held_out, _WORD.findall(text)))
+
+
 @cache
 def corpus() -> Corpus:
     """All short lines of ``pydoc_data.topics``, each once, in sorted order."""
@@ -46,10 +51,11 @@ def corpus() -> Corpus:
         for paragraph in page.split("\n\n"):
             lines |= _short_lines(paragraph.split())
     words = sorted({word for line in lines for word in line.split()})
-    parts = {line: _WORD.findall(line) for line in sorted(lines)}
-    seen = tuple(line for line, found in parts.items() if not any(map(is_held_out, found)))
-    kept = tuple(line for line, found in parts.items() if any(map(is_held_out, found)))
-    return Corpus(tuple(w for w in words if not any(map(is_held_out, _WORD.findall(w)))), seen, kept)
+    return Corpus(
+        tuple(word for word in words if not has_held_out(word)),
+        tuple(line for line in sorted(lines) if not has_held_out(line)),
+        tuple(line for line in sorted(lines) if has_held_out(line)),
+    )
 
 
 def _short_lines(words: list[str]) -> set[str]:
@@ -81,7 +87,7 @@ def training_line(draw: random.Random, longest: int) -> str:
         line = "".join(draw.choices(ALPHABET, k=draw.randint(1, longest)))
         if kind < 0.9:
             line = line.lower()
-    if any(map(is_held_out, _WORD.findall(line))):
+    if has_held_out(line):
         return training_line(draw, longest)
     line = tidy(" ".join(line.split()))
     return line or training_line(draw, longest)

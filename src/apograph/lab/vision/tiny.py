@@ -111,13 +111,15 @@ def new_model(seed: int, config: Config = CONFIG) -> Model:
             scale = depth if name.endswith(("o_proj", "down_proj")) else 1.0
             nn.init.normal_(layer.weight, std=scale * layer.in_features**-0.5)
     nn.init.normal_(model.embedding.weight, std=0.5)
-    nn.init.normal_(model.llm.lm_head.weight, std=0.02)
+    nn.init.normal_(model.llm.get_parameter("lm_head.weight"), std=0.02)
     nn.init.normal_(model.vpm.embeddings.position_embedding.weight, std=0.2)
     with torch.no_grad():
         filters = model.vpm.embeddings.patch_embedding.weight
         filters.sub_(filters.mean((1, 2, 3), keepdim=True)).mul_(5.0)
     nn.init.orthogonal_(model.resampler.proj)
-    across = sincos_positions(width, 2, count).mean(0)  # (count, width): the middle of each of a line's columns
+    across = sincos_positions(width, 2, count).mean(
+        0
+    )  # (count, width): the middle of each of a line's columns
     with torch.no_grad():
         model.resampler.query.copy_(across)
         projections = model.resampler.attn.in_proj_weight.view(3, width, width)

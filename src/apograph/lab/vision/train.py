@@ -50,7 +50,7 @@ Encoded = tuple["Prompt", "Tensor", "Tensor"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far a run is: the step, its loss (nats per answer token), that of the hints, seconds so far."""
+    """How far a run is: the step, its loss (nats per answer token), that of the hints, processor seconds."""
 
     number: int
     loss: float
@@ -93,9 +93,9 @@ def loss_of(model: Model, batch: Sequence[Encoded], hint: nn.Module | None = Non
     seen = model.see([picture for prompt, _, _ in batch for picture in prompt.pictures])
     embeds = model.embedding(ids)
     embeds = embeds.masked_scatter(places[..., None], seen.to(embeds))  # padding stands right of all answers
-    hidden = model.llm.model(inputs_embeds=embeds, use_cache=False).last_hidden_state
+    hidden = model.llm.model(inputs_embeds=embeds, use_cache=False).last_hidden_state  # type: ignore[operator]
     told = labels != IGNORED
-    logits = model.llm.lm_head(hidden[told])
+    logits = model.llm.lm_head(hidden[told])  # type: ignore[operator]
     loss = functional.cross_entropy(logits.float(), labels[told])
     letters = torch.stack([under for _, _, under in batch])  # (B, Q)
     known = letters != IGNORED
@@ -107,20 +107,23 @@ def loss_of(model: Model, batch: Sequence[Encoded], hint: nn.Module | None = Non
 def fit(model: Model, tokenizer: Tokenizer, draw: Draw, recipe: Recipe) -> Iterator[Step]:
     """Train in place, yielding every step. Repeatable on one machine: all draws come from the seed."""
     import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
 
     from apograph.minicpmv.finetune import Recipe as Schedule
     from apograph.minicpmv.finetune import rate_at
-    from torch.nn.attention import SDPBackend, sdpa_kernel
 
     dice = random.Random(recipe.seed)
     torch.manual_seed(recipe.seed)
     hint = torch.nn.Linear(model.config.hidden_size, model.config.vocab_size)
     optimiser = torch.optim.AdamW(
-        [*model.parameters(), *hint.parameters()], lr=recipe.rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
+        [*model.parameters(), *hint.parameters()],
+        lr=recipe.rate,
+        betas=(0.9, 0.98),
+        weight_decay=recipe.weight_decay,
     )
     schedule = Schedule(steps=recipe.steps, rate=recipe.rate, warmup=recipe.warmup / recipe.steps)
     kept: list[Encoded] = []
-    start = time.monotonic()
+    start = time.process_time()
     model.train()
     for step in range(recipe.steps):
         fresh = recipe.batch if len(kept) < recipe.batch else -(-recipe.batch // recipe.uses)
@@ -132,9 +135,9 @@ def fit(model: Model, tokenizer: Tokenizer, draw: Draw, recipe: Recipe) -> Itera
         # The fused attention of CPUs takes four times as long on its way back in bfloat16.
         with sdpa_kernel(SDPBackend.MATH), torch.autocast("cpu", torch.bfloat16):
             loss, hinted = loss_of(model, batch, hint)
-            (loss + hinted).backward()
+            (loss + hinted).backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad()
-        yield Step(step, loss.item(), hinted.item(), time.monotonic() - start)
+        yield Step(step, loss.item(), hinted.item(), time.process_time() - start)
     model.eval()
