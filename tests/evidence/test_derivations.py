@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from apograph.lab.derive.quantisers import nf4_book
 from apograph.release.tensor_store import open_store
 from tests.evidence.derivations import (
     ADDED_ROWS,
@@ -18,7 +19,6 @@ from tests.evidence.derivations import (
     is_linear,
     needs_minilm,
     new_name,
-    nf4_book,
 )
 
 pytestmark = needs_minilm

@@ -1,7 +1,7 @@
 """One checkpoint in every format that is read, with the rounding that each is allowed.
 
-A writer puts ``arrays`` (float32, by name) into a folder and returns what is to be opened. Quantisers are
-written from the published layouts, independently of the readers.
+A writer puts ``arrays`` (float32, by name) into a folder and returns what is to be opened. Quantisers (here
+and in the lab) are written from the published layouts, independently of the readers.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ import gguf
 import ml_dtypes
 import numpy as np
 
+from apograph.lab.derive import quantisers
+from apograph.lab.derive.quantisers import grouped, words
+from apograph.lab.model import TYPES
 from apograph.release.tensor_store import TensorStore, open_store
 from tests.release.torch_files import save_legacy, save_zip
 
@@ -129,38 +132,23 @@ def nf4(stem: str, array: np.ndarray) -> Mapping[str, tuple[str, np.ndarray]]:
     }
 
 
+def typed(parts: Mapping[str, np.ndarray]) -> dict[str, tuple[str, np.ndarray]]:
+    """The parts of a quantised matrix with their types in the format's spelling."""
+    return {name: (TYPES[array.dtype.name], array) for name, array in parts.items()}
+
+
 def int8(stem: str, array: np.ndarray) -> Mapping[str, tuple[str, np.ndarray]]:
-    scales = np.abs(array).max(axis=1)
-    codes = np.round(array * 127 / scales[:, None]).astype(np.int8)
-    return {f"{stem}.weight": ("I8", codes), f"{stem}.SCB": ("F32", scales.astype(np.float32))}
-
-
-def _grouped(array: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Four-bit codes, scales and zero points by rows and groups of columns."""
-    groups = array.reshape(len(array), -1, size)
-    low = np.minimum(groups.min(axis=2), 0)
-    scales = ((np.maximum(groups.max(axis=2), 0) - low) / 15).astype(np.float16).astype(np.float32)
-    zeros = np.clip(np.round(-low / scales), 0, 15)
-    codes = np.clip(np.round(groups / scales[:, :, None]) + zeros[:, :, None], 0, 15)
-    return codes.reshape(array.shape).astype(np.uint32), scales, zeros.astype(np.uint32)
-
-
-def _words(codes: np.ndarray, order: list[int]) -> np.ndarray:
-    """Eight codes to a word along the last axis; position i of a word takes code ``order[i]``."""
-    words = np.zeros((codes.shape[0], codes.shape[1] // 8), np.uint32)
-    for i, source in enumerate(order):
-        words |= codes[:, source::8] << np.uint32(4 * i)
-    return words.view(np.int32)
+    return typed(quantisers.int8(stem, array))
 
 
 def gptq(stem: str, array: np.ndarray) -> Mapping[str, tuple[str, np.ndarray]]:
-    codes, scales, zeros = _grouped(array, 32)
+    codes, scales, zeros = grouped(array, 32)
     order = list(range(8))
     shuffled = np.random.default_rng(5).permutation(array.shape[1])
     groups = (np.arange(array.shape[1]) // 32)[shuffled]
     return {
-        f"{stem}.qweight": ("I32", _words(codes[:, shuffled], order).T),
-        f"{stem}.qzeros": ("I32", _words((zeros.T - 1) & 15, order)),
+        f"{stem}.qweight": ("I32", words(codes[:, shuffled], order).T),
+        f"{stem}.qzeros": ("I32", words((zeros.T - 1) & 15, order)),
         f"{stem}.scales": ("F16", scales.T.astype(np.float16)),
         f"{stem}.g_idx": ("I32", groups.astype(np.int32)),
     }
@@ -168,34 +156,28 @@ def gptq(stem: str, array: np.ndarray) -> Mapping[str, tuple[str, np.ndarray]]:
 
 def unshuffled(stem: str, array: np.ndarray) -> Mapping[str, tuple[str, np.ndarray]]:
     """GPTQ without g_idx."""
-    codes, scales, zeros = _grouped(array, 32)
-    order = list(range(8))
-    return {
-        f"{stem}.qweight": ("I32", _words(codes, order).T),
-        f"{stem}.qzeros": ("I32", _words((zeros.T - 1) & 15, order)),
-        f"{stem}.scales": ("F16", scales.T.astype(np.float16)),
-    }
+    return typed(quantisers.int4(stem, array))
 
 
 def awq(stem: str, array: np.ndarray) -> Mapping[str, tuple[str, np.ndarray]]:
-    codes, scales, zeros = _grouped(array, 32)
+    codes, scales, zeros = grouped(array, 32)
     order = [0, 2, 4, 6, 1, 3, 5, 7]
     return {
-        f"{stem}.qweight": ("I32", _words(np.ascontiguousarray(codes.T), order)),
-        f"{stem}.qzeros": ("I32", _words(np.ascontiguousarray(zeros.T), order)),
+        f"{stem}.qweight": ("I32", words(np.ascontiguousarray(codes.T), order)),
+        f"{stem}.qzeros": ("I32", words(np.ascontiguousarray(zeros.T), order)),
         f"{stem}.scales": ("F16", scales.T.astype(np.float16)),
     }
 
 
 def compressed(stem: str, array: np.ndarray) -> Mapping[str, tuple[str, np.ndarray]]:
-    codes, scales, zeros = _grouped(array, 32)
+    codes, scales, zeros = grouped(array, 32)
     order = list(range(8))
     return {
-        f"{stem}.weight_packed": ("I32", _words(codes, order)),
+        f"{stem}.weight_packed": ("I32", words(codes, order)),
         f"{stem}.weight_scale": ("F32", scales),
         f"{stem}.weight_zero_point": (
             "I32",
-            np.ascontiguousarray(_words(np.ascontiguousarray(zeros.T), order).T),
+            np.ascontiguousarray(words(np.ascontiguousarray(zeros.T), order).T),
         ),
         f"{stem}.weight_shape": ("I64", np.array(array.shape, np.int64)),
     }
@@ -234,7 +216,7 @@ def lora(folder: Path, arrays: Arrays) -> TensorStore:
     return open_store(folder, open_store(write_safetensors(folder.parent / "base.safetensors", base)))
 
 
-TYPES = gguf.GGMLQuantizationType
+KINDS = gguf.GGMLQuantizationType
 FORMATS = (
     Format("F64", plain("F64", np.float64), 0),
     Format("F32", plain("F32", np.float32), 0),
@@ -243,11 +225,11 @@ FORMATS = (
     Format("F8_E4M3", plain("F8_E4M3", ml_dtypes.float8_e4m3fn), 2**-4),
     Format("F8_E5M2", plain("F8_E5M2", ml_dtypes.float8_e5m2), 2**-3),
     Format("sharded", sharded, 0),
-    Format("GGUF F16", in_gguf(TYPES.F16), 2**-11),
-    Format("GGUF BF16", in_gguf(TYPES.BF16), 2**-8),
-    Format("GGUF Q8_0", in_gguf(TYPES.Q8_0), 1 / 200),
-    Format("GGUF Q5_1", in_gguf(TYPES.Q5_1), 1 / 25),
-    Format("GGUF Q4_0", in_gguf(TYPES.Q4_0), 1 / 6),
+    Format("GGUF F16", in_gguf(KINDS.F16), 2**-11),
+    Format("GGUF BF16", in_gguf(KINDS.BF16), 2**-8),
+    Format("GGUF Q8_0", in_gguf(KINDS.Q8_0), 1 / 200),
+    Format("GGUF Q5_1", in_gguf(KINDS.Q5_1), 1 / 25),
+    Format("GGUF Q4_0", in_gguf(KINDS.Q4_0), 1 / 6),
     Format("torch zip", in_torch(save_zip, "C"), 0),
     Format("torch zip, transposed", in_torch(save_zip, "F"), 0),
     Format("torch legacy", in_torch(save_legacy, "C"), 0),

@@ -75,7 +75,8 @@ def _side_by_side(folder: Path, missing: Sequence[Recipe], progress: Progress, j
                         running.add(pool.submit(make, folder, recipe))
                         started += 1
                 if not running:
-                    raise FileNotFoundError(f"{waiting[0].name}: its parents are not there")
+                    lost = [p.name for p in waiting[0].parents if not finished(folder, p.name)]
+                    raise FileNotFoundError(", ".join(lost))
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     future.result()
