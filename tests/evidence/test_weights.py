@@ -242,6 +242,9 @@ def test_every_derivation_of_a_real_checkpoint(family: Family, name: str) -> Non
         assert kinds["low_rank"] == 12
     else:
         assert most == KINDS[name], seen
+    shares = [measured(told)[f"weights_{n}"] for n in ("computed", "made")]
+    # Two models trained from one start, or with an adapter each, differ in such ways as well.
+    assert (shares[0] < shares[1]) == (name in ("lora_merged", "fine_tuned"))
     if name in EVERY_MATRIX:
         assert set(kinds) <= {KINDS[name], "identical"}, seen  # its word embeddings came from float16
     assert (told.bearing is Bearing.DISTINCTIVE) == (name != "twin"), seen

@@ -24,7 +24,7 @@ from apograph.evidence.registry import Part as Needs
 from apograph.evidence.rounding import FLOATS
 from apograph.evidence.stream import stream
 from apograph.evidence.transformation import RELATED, Transformation, transformation
-from apograph.evidence.weights import COUNTS, Compared
+from apograph.evidence.weights import COMPUTED, COUNTS, Compared
 from apograph.findings import (
     Bearing,
     Exhibit,
@@ -169,7 +169,7 @@ def _finding(
         Strength("descriptive"),
         measures=(
             Measure("weights_made", made, n=len(aligned.compared)),
-            Measure("weights_computed", _shares(plain, aligned, [k for k in RELATED if k != "fine_tuned"])),
+            Measure("weights_computed", _shares(plain, aligned, COMPUTED)),
             Measure("weights_bases", aligned.bases),
             Measure("gauge_modules", len(verdict.counts), n=len(found.modules)),
             Measure("gauge_tensors", len(aligned.told), n=len(aligned.told) + _left(aligned)),

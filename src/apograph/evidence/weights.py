@@ -21,6 +21,9 @@ from apograph.release.types import Release
 COUNTS = 0.01
 """Share of the compared matrices' elements from which tensors computed from each other count."""
 ABSENT = 3
+COMPUTED = tuple(kind for kind in RELATED if kind not in ("fine_tuned", "low_rank"))
+"""Classes that only a computation from the other side's values gives. Two models that were trained from one
+start differ as by fine-tuning, and two with an adapter each by a change of low rank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,8 @@ class Compared:
 
     @property
     def computed(self) -> float:
-        """The same without fine-tuning, which two models that were trained from one seed can look like."""
-        return self._share([kind for kind in RELATED if kind != "fine_tuned"])
+        """The same without what training by itself leaves."""
+        return self._share(COMPUTED)
 
     def _share(self, kinds: Sequence[str]) -> float:
         total = sum(t.moments.n for t in self.compared)
