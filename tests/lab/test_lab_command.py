@@ -57,3 +57,13 @@ def test_two_processes_make_the_same_as_one(folder: Path) -> None:
 def test_a_parent_that_is_nowhere_ends_the_work(folder: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         make_all(folder, [noise("a", 1, parent="nowhere")], lambda *_: None, jobs=2)
+
+
+def test_what_is_finished_is_in_the_manifest_after_an_interruption(folder: Path) -> None:
+    def progress(done: int, n: int, name: str) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_all(folder, [noise("a", 1), noise("b", 2)], progress)
+    assert set(read_manifest(folder).recipes) == {"a"}

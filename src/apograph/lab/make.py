@@ -49,13 +49,15 @@ def make_all(folder: Path, recipes: Sequence[Recipe], progress: Progress, jobs: 
     for part in ("releases", "truth", "records"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     missing = [r for r in recipes if not finished(folder, r.name)]
-    if jobs == 1:
-        for n, recipe in enumerate(missing):
-            progress(n, len(missing), recipe.name)
-            make(folder, recipe)
-    else:
-        _side_by_side(folder, missing, progress, jobs)
-    write_manifest(folder, recipes)
+    try:
+        if jobs == 1:
+            for n, recipe in enumerate(missing):
+                progress(n, len(missing), recipe.name)
+                make(folder, recipe)
+        else:
+            _side_by_side(folder, missing, progress, jobs)
+    finally:  # what is finished can be used, whatever interrupts the rest
+        write_manifest(folder, recipes)
     return len(missing)
 
 
