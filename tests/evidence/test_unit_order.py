@@ -81,7 +81,7 @@ def test_a_noisy_copy_keeps_the_order(tmp_path: Path) -> None:
     a = model(1)
     told = found(tmp_path, a, noised(a, 0.1, 2))
     assert told is not None
-    assert told.bearing is Bearing.SUPPORTING
+    assert told.bearing is Bearing.DISTINCTIVE
     assert told.message.key == "weights.unit_order.found"
     assert told.strength.log10_p == pytest.approx(math.log10(2) - math.log10(math.factorial(UNITS)))
     assert "same order" in text(told.message)

@@ -22,10 +22,9 @@ def test_what_a_side_lacks_is_named() -> None:
     assert report.conclusion.relation == "undetermined"
 
 
-def test_a_panel_is_named_and_said_not_to_be_used() -> None:
+def test_a_panel_is_named() -> None:
     report = examine(Case(ONE, OTHER, panel=(FakeRelease(ref="third"),)), only=["config"])
     assert [r.ref for r in report.releases if r.role == "panel"] == ["third"]
-    assert [u.path for u in report.unexamined if u.reason.key == "examine.panel_unused"] == ["third"]
 
 
 def test_an_unknown_channel_is_refused() -> None:

@@ -76,6 +76,38 @@ def test_coins_alone(bearing: Bearing, bases: int, expected: Relation) -> None:
     assert relation(coins(bearing, bases), classes(Bearing.AGAINST, bases)) == expected
 
 
+def other(name: str, bearing: Bearing, key: str = "m", **measures: float) -> Finding:
+    told = tuple(Measure(n, value) for n, value in measures.items())
+    return Finding(f"weights.{name}", "weights", Message(key, FILLED), bearing, measures=told)
+
+
+def test_the_order_of_units_counts_like_the_coins() -> None:
+    order = other("unit_order", Bearing.DISTINCTIVE)
+    assert relation(order, classes(Bearing.AGAINST)) == "common origin"
+    assert relation(order, classes(Bearing.AGAINST, 1)) == "same initialisation or derivative"
+    assert relation(other("unit_order", Bearing.SUPPORTING), classes(Bearing.AGAINST)) == "undetermined"
+    assert relation(other("unit_order", Bearing.CONTEXT), classes(Bearing.AGAINST, 1)) == "common ancestor"
+    assert relation(other("unit_order", Bearing.AGAINST), classes(Bearing.AGAINST)) == "independent"
+
+
+def test_what_a_base_explains_is_a_common_ancestor() -> None:
+    """Though no coin agrees: a disguised copy of the base, or nothing but the base's frozen embeddings."""
+    hidden = other("gauge", Bearing.CONTEXT, "weights.gauge.explained")
+    assert relation(hidden, coins(Bearing.AGAINST), classes(Bearing.AGAINST, 1)) == "common ancestor"
+    nothing = other("gauge", Bearing.CONTEXT, "weights.gauge.nothing")
+    assert relation(nothing, coins(Bearing.AGAINST), classes(Bearing.AGAINST, 1)) == "independent"
+    frozen = other("transformation", Bearing.CONTEXT, weights_explained=2)
+    assert relation(frozen, coins(Bearing.AGAINST)) == "common ancestor"
+
+
+def test_a_known_seed_is_the_innocent_explanation_of_a_common_start() -> None:
+    seed = other("seed", Bearing.CONTEXT, seed_common=1)
+    tuned = classes(Bearing.DISTINCTIVE, computed=0.0)
+    assert relation(seed, tuned) == "same initialisation or derivative"
+    assert relation(seed, coins(Bearing.DISTINCTIVE)) == "same initialisation or derivative"
+    assert relation(other("seed", Bearing.CONTEXT, seed_common=0), tuned) == "common origin"
+
+
 def test_weights_never_give_a_direction_and_say_so() -> None:
     got = conclude_weights([classes(Bearing.DISTINCTIVE, 1)])
     assert got is not None

@@ -9,6 +9,7 @@ from apograph.evidence.descent_edges import Edge, edge
 from apograph.evidence.descent_facts import Facts, measured, nearest_base
 from apograph.evidence.descent_family import CANDIDATE, REFERENCE, Family, family
 from apograph.evidence.descent_tables import by_component, distances, tree_table
+from apograph.evidence.gauge import ALIGNED, Aligned
 from apograph.evidence.merge_finding import merges
 from apograph.evidence.registry import Case, Part, examiner
 from apograph.evidence.weights import Compared
@@ -22,11 +23,13 @@ the matrices that the sides share and no base has: pairs (reference's, candidate
 @examiner("weights", needs=Part.TENSORS)
 def descent(case: Case) -> Iterator[Finding | Unexamined]:
     """Which side's change from a base goes on in the other's; merges; the tree; novel matrices; direction."""
-    found = case.shared.get(COMPARED)
+    found, aligned = case.shared.get(COMPARED), case.shared.get(ALIGNED)
     if not isinstance(found, Compared):
         return
-    yield from arrows(found.told)
-    with family(case, found.told) as kin:
+    behind = aligned if isinstance(aligned, Aligned) else None
+    told = found.told if behind is None else behind.compared.told
+    yield from arrows(told)
+    with family(case, told, None if behind is None else behind.turned) as kin:
         if kin is None:
             return
         origin = nearest_base(kin)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +22,7 @@ from apograph.release.types import Release
 REFERENCE, CANDIDATE = 0, 1
 
 Rows = NDArray[np.float64]
+Turned = Callable[[TensorStore, TensorStore], TensorStore]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +109,13 @@ def _rounding(store: TensorStore, name: str, values: Rows) -> float:
 
 
 @contextmanager
-def family(case: Case, told: Sequence[Transformation]) -> Iterator[Family | None]:
+def family(
+    case: Case, told: Sequence[Transformation], turned: Turned | None = None
+) -> Iterator[Family | None]:
     """The family of a case, its stores open; None when no matrix of the two sides is alike beyond chance.
 
-    ``told`` are the classes of the pairs of reference and candidate. Releases whose weights cannot be read
+    ``told`` are the classes of the pairs of reference and candidate; with ``turned`` those of the candidate
+    in the reference's gauge (``evidence.gauge``). Releases whose weights cannot be read
     here, or are akin to none of the reference's, are left out. Raises Refusal as the stores of the sides do.
     """
     strange = ("constant", "vector", "unrelated")
@@ -122,6 +126,8 @@ def family(case: Case, told: Sequence[Transformation]) -> Iterator[Family | None
     with ExitStack() as stack:
         reference = stack.enter_context(closing(open_store(case.reference)))
         candidate = stack.enter_context(closing(open_store(case.candidate)))
+        if turned is not None:
+            candidate = turned(reference, candidate)
         members = [
             Member("reference", case.reference.ref, reference, {}),
             Member("candidate", case.candidate.ref, candidate, {}),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median
 
 from apograph.align.gauge import AlignedStore, Gauge, ModuleMap, recover
@@ -49,9 +49,24 @@ ROUNDED = 1.5
 is rounding to the candidate's type, met again in the errors of the recovered map."""
 MAPPED = 2e-6
 """What the map itself, fitted in float32, may be off by, relative to the values."""
+ALIGNED = "weights.aligned"
+"""Key of ``Case.shared``: what was found behind a disguise (``Aligned``)."""
 COLUMNS = ("family", "modules", "units", "paired", "moved", "flipped", "scales", "mixing", "held", "needed")
 LIMITS = ("held", "uniform", "width")
 ALTERNATIVES = ("ancestor", "initial")
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """The candidate in the reference's gauge: what was compared, and what ``turned`` needs."""
+
+    compared: Compared
+    gauge: Gauge
+    modules: tuple[int, ...]
+
+    def turned(self, reference: TensorStore, candidate: TensorStore) -> TensorStore:
+        """The candidate's tensors under the reference's names, in its gauge."""
+        return AlignedStore(self.gauge, reference, candidate, self.modules)
 
 
 @examiner("weights", needs=Needs.TENSORS)
@@ -120,7 +135,7 @@ def _behind(
     )
     explained, bases = weights.explained_by_bases(case, told, aligned)
     compared = Compared(Matching(matches, left, (), ()), told, explained, bases, 0.0)
-    case.shared["weights.aligned"] = compared
+    case.shared[ALIGNED] = Aligned(compared, found, tuple(verdict.counts))
     law = noise_law(compared.compared)
     yield _finding(plain, compared, found, verdict, weights.arrow_of(compared.compared, law))
     if law is not None and noise_law(plain.compared) is None:

@@ -36,6 +36,12 @@ SORTED = 5.0
 """Standard deviations beyond which the norms of a side's units rise or fall with their place: such units were
 put in order by somebody, and their order is not free."""
 BEYOND, TRIED = 2.0, 4
+BEARINGS = {
+    "nothing": Bearing.AGAINST,
+    "explained": Bearing.CONTEXT,
+    "weak": Bearing.SUPPORTING,
+    "found": Bearing.DISTINCTIVE,
+}
 LIMITS = ("summation", "nested", "forgery")
 ALTERNATIVES = ("seed", "ancestor", "adjusted")
 
@@ -186,7 +192,7 @@ def _finding(
     told = beyond or tested
     best = min(o.corrected for o in tested)
     kind = "nothing" if not passed else "explained" if not beyond else "found" if ratio >= BEYOND else "weak"
-    bearing = {"nothing": Bearing.AGAINST, "explained": Bearing.CONTEXT}.get(kind, Bearing.SUPPORTING)
+    bearing = BEARINGS[kind]
     share = sum(o.fixed for o in told) / sum(o.n for o in told)
     rows = [
         [o.module.label, o.n, o.fixed, round(o.cosine, 4), round(o.spearman, 4), round(o.corrected, 2)]

@@ -52,7 +52,6 @@ def examine(
         elif _run(case, examiner, findings, unexamined):
             examined.add(examiner.channel)
     unexamined += _faults(case)
-    unexamined += [Unexamined("release", Message("examine.panel_unused"), "panel", r.ref) for r in case.panel]
     settings: dict[str, Param] = {"only": ",".join(sorted(set(only)))} if only else {}
     return Report(
         schema_version=SCHEMA_VERSION,

@@ -15,11 +15,13 @@ from apograph.evidence.merge import LEAST, UNEXPLAINED
 from apograph.findings import Bearing, Finding, Param, Relation
 
 SAME, MADE, BASES = "weights_identical", "weights_made", "weights_bases"
+EXPLAINED, SEEDS = "weights_explained", "seed_common"
 COMPUTED, COUNTS = "weights_computed", 0.01
 """Measures of findings of the channel: the share of both checkpoints' elements that are bit-equal (1 only if
 nothing is left over on either side); the share of matrices' elements, beyond the bases, whose change shows
 that one tensor was computed from the other; the number of bases whose weights were set aside. COMPUTED is
-MADE without what two models that were trained from one start can look like."""
+MADE without what two models that were trained from one start can look like. EXPLAINED counts tensors that
+a base has as well, SEEDS the usual seeds whose initial weights are still in both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,20 @@ class Told:
         return self.named("weights.coins")
 
     @property
+    def order(self) -> Finding | None:
+        return self.named("weights.unit_order")
+
+    @property
     def made(self) -> list[Finding]:
-        """Distinctive findings apart from the coins."""
-        return [f for f in self.findings if f.bearing is Bearing.DISTINCTIVE and f is not self.coins]
+        """Distinctive findings apart from the exact tests of a common start."""
+        tests = self.coins, self.order
+        return [f for f in self.findings if f.bearing is Bearing.DISTINCTIVE and f not in tests]
+
+    @property
+    def seed(self) -> bool:
+        """Whether both sides hold traces of one usual seed: that explains a common start."""
+        found = self.named("weights.seed")
+        return found is not None and measure(found, SEEDS) > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +91,7 @@ def computed(told: Told) -> Answer | None:
     if not told.made or max(measure(f, COMPUTED) for f in told.made) < COUNTS:
         return None
     relation: Relation = "copy or derivative" if told.base else "common origin"
-    return Answer(relation, "made", _with_coins(told), _share(told))
+    return Answer(relation, "made", _with_tests(told), _share(told))
 
 
 def descent(told: Told) -> Answer | None:
@@ -105,7 +118,7 @@ def tuned(told: Told) -> Answer | None:
     """No more different than training makes two models of one start."""
     if not told.made:
         return None
-    return Answer(_start(told), "tuned", _with_coins(told), _share(told))
+    return Answer(_start(told), "tuned", _with_tests(told), _share(told))
 
 
 def coins(told: Told) -> Answer | None:
@@ -114,6 +127,14 @@ def coins(told: Told) -> Answer | None:
     if found is None or found.bearing is not Bearing.DISTINCTIVE:
         return None
     return Answer(_start(told), "coins_base" if told.base else "coins", [found], found.message.params)
+
+
+def order(told: Told) -> Answer | None:
+    """Hidden units of ungated MLPs stand in the same order, with an effect beyond lossless adjustment."""
+    found = told.order
+    if found is None or found.bearing is not Bearing.DISTINCTIVE:
+        return None
+    return Answer(_start(told), "order", [found], found.message.params)
 
 
 def coins_dated(told: Told) -> Answer | None:
@@ -134,11 +155,15 @@ def weak(told: Told) -> Answer | None:
 
 
 def explained(told: Told) -> Answer | None:
-    """Sign coins agree, and a base explains all of them."""
-    found = told.coins
-    if found is None or found.bearing is not Bearing.CONTEXT:
-        return None
-    return Answer("common ancestor", "explained", [found])
+    """A base explains what is shared: coins or orders that agree, what a disguise hid, tensors."""
+    found = [
+        f
+        for f in told.findings
+        if (f in (told.coins, told.order) and f.bearing is Bearing.CONTEXT)
+        or f.message.key == "weights.gauge.explained"
+        or (f.id == "weights.transformation" and measure(f, EXPLAINED) > 0)
+    ]
+    return Answer("common ancestor", "explained", found) if found else None
 
 
 def mixed(told: Told) -> Answer | None:
@@ -148,8 +173,9 @@ def mixed(told: Told) -> Answer | None:
 
 
 def independent(told: Told) -> Answer | None:
-    """Coins were thrown and nothing was found."""
-    return None if told.coins is None else Answer("independent", "independent", [told.coins])
+    """An exact test was made and nothing was found."""
+    tests = [f for f in (told.coins, told.order) if f is not None]
+    return Answer("independent", "independent", tests) if tests else None
 
 
 RULES: tuple[Rule, ...] = (
@@ -160,6 +186,7 @@ RULES: tuple[Rule, ...] = (
     siblings,
     tuned,
     coins,
+    order,
     coins_dated,
     weak,
     explained,
@@ -180,13 +207,13 @@ def measure(finding: Finding, name: str) -> float:
 
 
 def _start(told: Told) -> Relation:
-    """A shared seed explains it too; without a base any ancestor does."""
-    return "same initialisation or derivative" if told.base else "common origin"
+    """A shared seed explains it too; without a base any ancestor does, unless that seed is known."""
+    return "same initialisation or derivative" if told.base or told.seed else "common origin"
 
 
-def _with_coins(told: Told) -> list[Finding]:
-    found = told.coins
-    return [*told.made, *([found] if found and found.bearing is Bearing.DISTINCTIVE else [])]
+def _with_tests(told: Told) -> list[Finding]:
+    tests = [f for f in (told.coins, told.order) if f is not None and f.bearing is Bearing.DISTINCTIVE]
+    return [*told.made, *tests]
 
 
 def _share(told: Told) -> dict[str, Param]:
