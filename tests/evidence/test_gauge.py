@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from apograph.align.tensors import match_tensors
+from apograph.evidence.descent import descent
 from apograph.evidence.gauge import gauge
 from apograph.evidence.gauge_judge import BEYOND, REACHED
 from apograph.evidence.registry import Case
 from apograph.evidence.stream import stream
 from apograph.evidence.transformation import transformation
-from apograph.evidence.weights import Compared, explained_by_bases
+from apograph.evidence.weights import Compared, explained_by_bases, transformations
 from apograph.findings import Bearing, Finding
 from apograph.lab.founding.weights import safetensors
 from apograph.release import open_release
@@ -143,3 +144,21 @@ def test_a_forged_reference_is_not_called_related(tmp_path: Path) -> None:
     own, target = forged(REFERENCE, tiny.weights(2))
     told = examined(tmp_path, own, target)["weights.gauge"]
     assert told.bearing is not Bearing.DISTINCTIVE
+
+
+@pytest.mark.parametrize(("kind", "key"), [("child", "child"), ("sibling", "apart")])
+def test_descent_is_told_behind_a_disguise(tmp_path: Path, kind: str, key: str) -> None:
+    """What the reference changed of the base goes on in a disguised child, and not in a disguised sibling."""
+    base, draw = REFERENCE, random()
+    reference = tiny.noised(base, draw, 0.01)
+    child = tiny.noised(reference if kind == "child" else base, draw, 0.005)
+    case = Case(
+        release(tmp_path / "a", reference),
+        release(tmp_path / "b", tiny.everything(child, random())),
+        bases=(release(tmp_path / "base", base),),
+    )
+    for examiner in (transformations, gauge):
+        list(examiner(case))
+    told = {f.id: f for f in descent(case) if isinstance(f, Finding)}["weights.descent"]
+    assert told.message.key == f"weights.descent.{key}"
+    assert told.arrow == ("reference" if kind == "child" else None)
