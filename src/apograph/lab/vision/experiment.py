@@ -113,14 +113,15 @@ def _right(answers: Path) -> float:
     return float(sum(row["raw"] == row["key"] for row in rows) / len(rows))
 
 
-def pair_report(asked: Asked, models: Models, name: str) -> Report:
-    """The reference against one model; the panel is everybody who is no copy, but that model."""
+def pair_report(asked: Asked, models: Models, name: str, near: bool = False) -> Report:
+    """The reference against one model; the panel is everybody who is no copy, but that model. Answers are
+    compared to the last letter and digit, or, when ``near``, as actions whose boxes may be near."""
     from apograph.cli.agree import Form, report
 
     panel = [asked.files[one] for one in models.panel if one != name]
     noisy = [asked.files[one] for one in models.reseeded]
-    form = Form.action if asked.kind == "screen" else Form.text
-    return report([asked.files["reference"], asked.files[name]], panel, noisy, None, form)
+    files = [asked.files["reference"], asked.files[name]]
+    return report(files, panel, noisy, None, Form.action if near else Form.text)
 
 
 def matrix_report(asked: Asked, models: Models) -> Report:
@@ -128,17 +129,19 @@ def matrix_report(asked: Asked, models: Models) -> Report:
     from apograph.cli.agree import Form, report
 
     names = ["reference", *models.copies, *models.panel]
-    form = Form.action if asked.kind == "screen" else Form.text
-    return report([asked.files[name] for name in names], form=form)
+    return report([asked.files[name] for name in names], form=Form.text)
 
 
 def reports(asked: Asked, models: Models) -> dict[str, Report]:
     """What is published: reference and candidate with the pictures of their shared errors, and the matrix."""
     pictures = small_pictures(asked.items)
-    return {
+    found = {
         "candidate": illustrated(pair_report(asked, models, "candidate"), pictures),
         "matrix": matrix_report(asked, models),
     }
+    if asked.kind == "screen":
+        found["actions"] = illustrated(pair_report(asked, models, "candidate", near=True), pictures)
+    return found
 
 
 COLUMNS = ("both_wrong", "identical", "expected_identical", "plug_in", "worst_case", "gamma")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -34,13 +34,14 @@ class Member:
     @property
     def recipe(self) -> Recipe:
         """How it is trained."""
-        rate = RATE if self.kind != "copy" else RATE / 3
+        rate = RATE if self.kind != "copy" else RATE / 30
         return Recipe(self.steps, batch=64, rate=rate, warmup=20, seed=self.seed)
 
 
 RATE = 1.5e-3
-LONG, SHORT, TUNED = 300, 80, 30
-"""Steps: of those that learn the private script well, of the others, and of a fine-tuned copy."""
+LONGER, LONG, SHORT, TUNED = 400, 300, 80, 30
+"""Steps: of a peer that is to be abler than the reference, of the reference and its other peers, of those who
+need not be good, and of a fine-tuned copy."""
 ASKED = 3
 """Signs on each slip of the test; those of training have up to six."""
 
@@ -48,15 +49,16 @@ ASKED = 3
 def trained(base: Path) -> tuple[Member, ...]:
     """The reference and everybody who is no copy of it."""
     members = [Member("reference", "reference", 0, 100, LONG, base, True)]
-    members += [Member(f"peer-{n}", "peer", 0, 100 + n, LONG, base, True) for n in (1, 2, 3)]
+    lengths = (LONGER, LONG, LONG)
+    members += [Member(f"peer-{n}", "peer", 0, 100 + n, s, base, True) for n, s in enumerate(lengths, 1)]
     members += [Member(f"cousin-{n}", "cousin", n, 200 + n, SHORT, base, False) for n in (1, 2)]
     members += [Member(f"stranger-{n}", "stranger", 3 + n, 300 + n, SHORT, None, False) for n in (1, 2)]
     return tuple(members)
 
 
 def tuned(reference: Path) -> Member:
-    """The reference, trained a little further on another school's script."""
-    return Member("tuned", "copy", 7, 400, TUNED, reference, False)
+    """The reference, trained a little further: on more of the same."""
+    return Member("tuned", "copy", 0, 400, TUNED, reference, True)
 
 
 def train_member(member: Member, out: Path) -> None:
@@ -70,17 +72,19 @@ def train_member(member: Member, out: Path) -> None:
     torch.set_num_threads(1)
     model = new_model(member.seed) if member.start is None else open_model(member.start)[0]
     model.requires_grad_(True)
-    taught = [school(member.school), *([school(0)] if member.kind == "copy" else [])]
-    for _ in fit(model, tokenizer(), partial(lesson, taught, member.screens), member.recipe):
+    taught = school(member.school)
+    hints = member.kind != "copy"  # the hints' own layer begins anew and would pull a trained model apart
+    for _ in fit(model, tokenizer(), partial(lesson, taught, member.screens, hints), member.recipe):
         pass
     save(model, out)
 
 
-def lesson(taught: list[School], screens: bool, draw: random.Random, moment: float) -> Sample:
+def lesson(taught: School, screens: bool, hints: bool, draw: random.Random, moment: float) -> Sample:
     """What one sample of a training is: a slip of one of the schools, or a screen."""
     if screens and draw.random() < 0.4:
         return screen(draw)
-    return slip(draw.choice(taught), draw, draw.randint(ASKED, ON_SLIP))
+    sample = slip(taught, draw, draw.randint(ASKED, ON_SLIP))
+    return sample if hints else replace(sample, under="")
 
 
 def items(count: int, seed: int) -> Iterator[tuple[str, Sample]]:

@@ -43,7 +43,11 @@ def line_sample(text: str, draw: random.Random) -> Sample:
 
 
 def train_and_save(folder: Path, seed: int = 0, recipe: Recipe = RECIPE) -> Iterator[Step]:
-    """Train a new model to read, step by step, and write it as a release."""
+    """Train a new model to read, step by step, and write it as a release. One thread, so that sums do not
+    depend on the number of cores."""
+    import torch
+
+    torch.set_num_threads(1)
     model = new_model(seed)
     yield from fit(model, tokenizer(), training_sample, replace(recipe, seed=seed))
     save(model, folder)
