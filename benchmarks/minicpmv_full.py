@@ -3,12 +3,14 @@ picture.
 
     python benchmarks/minicpmv_full.py write FOLDER [--layers 32] [--vision-layers 27]
     python benchmarks/minicpmv_full.py run FOLDER [--kind int4] [--tokens 16]
+    python benchmarks/minicpmv_full.py peer [--tokens 16]
 
 ``write`` makes shards of random bfloat16 weights (17 GB at full size) in the published layout. ``run``
 loads them quantised in a fresh process, answers a prompt with a 1344 x 1344 picture (ten slices) and prints
 one JSON object: peak resident memory, seconds to load, to encode the picture, to the first token and per
 token, and the memory bandwidth and matrix throughput measured in the same run, with the bounds that follow
-from them.
+from them. ``peer`` measures the language model in transformers, bfloat16, with two and with four of its 32
+layers; a layer costs half the difference, and all 32 are extrapolated.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import torch
 from apograph.minicpmv.checkpoint import load, open_checkpoint
 from apograph.minicpmv.config import Config
 from apograph.minicpmv.generate import new_cache
-from apograph.minicpmv.model import Model
+from apograph.minicpmv.model import Model, language_model
 from apograph.minicpmv.store import Source, write
 
 SHARD = 2_500_000_000  # bytes
@@ -159,6 +161,51 @@ def run(folder: Path, kind: str, tokens: int) -> None:
     print(json.dumps(found, indent=1))
 
 
+def random_llama(config: Config) -> torch.nn.Module:
+    """transformers' model with random bfloat16 weights, made without ever drawing them one by one."""
+    with torch.device("meta"):
+        model = language_model(config)
+    model = model.to(torch.bfloat16).to_empty(device="cpu").eval()
+    noise = (torch.randn(CHUNK) * 0.02).bfloat16()
+    for parameter in model.parameters():
+        flat = parameter.data.view(-1)
+        for first in range(0, len(flat), CHUNK):
+            flat[first : first + CHUNK] = noise[: len(flat) - first]
+    rotary = model.model.rotary_emb  # type: ignore[union-attr]
+    model.model.rotary_emb = type(rotary)(rotary.config)  # type: ignore[union-attr,operator]
+    return model
+
+
+@torch.inference_mode()
+def peer(tokens: int) -> None:
+    """Llama-3-8B's shape in transformers, bfloat16: seconds per token and for the prompt."""
+    before = machine()
+    spans: dict[int, tuple[float, float]] = {}
+    for layers in (2, 4):
+        model = random_llama(replace(Config(), num_hidden_layers=layers))
+        embeds = torch.randn(1, PROMPT, Config().hidden_size, dtype=torch.bfloat16) * 0.02
+        cache = new_cache()
+        start = time.perf_counter()
+        model.model(inputs_embeds=embeds, past_key_values=cache, use_cache=True)  # type: ignore[operator,union-attr]
+        prompt = time.perf_counter() - start  # without the output layer, in which it copies the whole matrix
+        steps = []
+        for _ in range(tokens):
+            start = time.perf_counter()
+            model(inputs_embeds=embeds[:, :1], past_key_values=cache, use_cache=True)
+            steps.append(time.perf_counter() - start)
+        spans[layers] = prompt, min(steps)
+    whole = [b + (32 - 4) * (b - a) / 2 for a, b in zip(spans[2], spans[4], strict=True)]
+    found = {
+        "prompt_s": whole[0],
+        "token_s_best": whole[1],
+        "tokens_per_s": 1 / whole[1],
+        "measured_s": {str(layers): list(pair) for layers, pair in spans.items()},
+        "machine_before": before,
+        "machine_after": machine(),
+    }
+    print(json.dumps(found, indent=1))
+
+
 def parameters(config: Config) -> list[tuple[str, torch.Tensor]]:
     """The parameters, without memory."""
     with torch.device("meta"):
@@ -168,8 +215,8 @@ def parameters(config: Config) -> list[tuple[str, torch.Tensor]]:
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["write", "run"])
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("what", choices=["write", "run", "peer"])
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("full"))
     parser.add_argument("--layers", type=int, default=32)
     parser.add_argument("--vision-layers", type=int, default=27)
     parser.add_argument("--kind", default="int4", choices=["int4", "int8", "nf4", "bf16"])
@@ -178,6 +225,8 @@ def main() -> None:
     if given.what == "write":
         config = replace(Config(), num_hidden_layers=given.layers, vision_layers=given.vision_layers)
         write_random(given.folder, config)
+    elif given.what == "peer":
+        peer(given.tokens)
     else:
         run(given.folder, given.kind, given.tokens)
 

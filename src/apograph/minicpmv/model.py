@@ -95,12 +95,12 @@ class Model(nn.Module):
         positions = None
         if mask is not None:
             positions = (mask.long().cumsum(-1) - 1).clamp(min=0)[:, -embeds.shape[1] :]
-        out = self.llm(
+        hidden = self.llm.model(  # type: ignore[operator]
             inputs_embeds=embeds,
             attention_mask=None if mask is None else mask.long(),
             position_ids=positions,
             past_key_values=cache,
             use_cache=cache is not None,
-            logits_to_keep=keep,
-        )
-        return out.logits  # type: ignore[no-any-return]
+        ).last_hidden_state
+        # A view of the last positions would make the product copy the whole output matrix, for seconds.
+        return self.llm.lm_head(hidden[:, -keep:].contiguous())  # type: ignore[no-any-return,operator]

@@ -99,7 +99,7 @@ def fused(x: Tensor) -> bool:
         x.device.type == "cpu"
         and x.dtype == torch.bfloat16
         and not torch.is_grad_enabled()
-        and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
 
