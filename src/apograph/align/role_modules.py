@@ -7,6 +7,7 @@ of sign and no permutation alters.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from apograph.align.gauge.named import named_roles
 from apograph.align.modules import Excluded, Family, Half, Module, rms
 from apograph.align.role_graph import find_roles
-from apograph.align.role_views import read, view_shape
+from apograph.align.role_views import part, read, view_shape
 from apograph.align.roles import Attention, Block, Mlp, Norm, Roles, Tower, View
 from apograph.align.tensors import CLEAR, Match
 from apograph.findings import Json
@@ -28,6 +29,8 @@ Configs: TypeAlias = tuple[Mapping[str, Json], Mapping[str, Json]]
 BETTER = 0.5
 """Layers are matched by their norms if that leaves at most half of the distance that their order leaves."""
 _QUANTILES = 32
+_LARGE, _SOME = 1 << 20, 1 << 18
+"""Elements from which a matrix is large, and how many of its are looked at then."""
 
 
 def role_modules(
@@ -109,11 +112,14 @@ def _views(block: Block) -> Iterator[View]:
 
 def _marks(blocks: Sequence[Block], store: TensorStore) -> NDArray[np.float64]:
     """[layers, .]: quantiles of the logarithm of unit norms, gains folded in: changed neither by signs nor by
-    the order of the units nor by a rotation of the residual stream."""
+    the order of the units nor by a rotation of the residual stream. Of large matrices, of some units only,
+    and of an MLP's only where there is no attention."""
     levels = np.linspace(0, 1, _QUANTILES)
 
     def row(view: View, gain: View | None, columns: bool = False) -> list[float]:
-        matrix = read(store, view)
+        out, into = view_shape(store, view)
+        some = _runs(out, _SOME // into) if _large(store, view) and not columns else None
+        matrix = part(store, view, some)
         if gain is not None:
             matrix = matrix * read(store, gain)
         norms = np.linalg.norm(matrix, axis=0 if columns else 1)
@@ -125,11 +131,22 @@ def _marks(blocks: Sequence[Block], store: TensorStore) -> NDArray[np.float64]:
         if block.attention is not None:
             gain = _gain(block.before_attention)
             mark += row(block.attention.k, gain) + row(block.attention.v, gain)
-        if block.mlps:
+        if block.mlps and (not mark or not _large(store, block.mlps[0].down)):
             mark += row(block.mlps[0].down, None, columns=True)
         rows.append(mark)
     width = max(map(len, rows))
     return np.array([r for r in rows if len(r) == width] if all(len(r) == width for r in rows) else [[]])
+
+
+def _large(store: TensorStore, view: View) -> bool:
+    return math.prod(view_shape(store, view)) >= _LARGE
+
+
+def _runs(n: int, most: int) -> NDArray[np.int64]:
+    """About ``most`` of ``n`` places, in eight runs: short ones would take a read each."""
+    length = max(most // 8, 1)
+    starts = np.arange(8) * max(n - length, 0) // 7
+    return np.unique(np.minimum(starts[:, None] + np.arange(length), n - 1))
 
 
 def _gain(norm: Norm | None) -> View | None:

@@ -9,9 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apograph.align.roles import View
+from apograph.release.elements import element_type
 from apograph.release.tensor_store import TensorStore
 
 Floats = NDArray[np.float32]
+Places = NDArray[np.int64]
+STEP = 1 << 22
+"""Elements that are read at once where only some of them are wanted."""
 
 
 def stored_shape(store: TensorStore, view: View) -> tuple[int, ...]:
@@ -47,6 +51,11 @@ def chosen(view: View, total: int) -> NDArray[np.int64]:
     return places[(places - view.start) % view.period < view.width] if view.period else places
 
 
+def evenly(n: int, most: int) -> Places:
+    """At most ``most`` evenly spaced ones of ``n`` places."""
+    return np.arange(n) if n <= most else np.arange(most) * n // most
+
+
 def read(store: TensorStore, view: View) -> Floats:
     """Values of the view as float32: [out, in], or [out]. Reads only the rows that it spans, or the whole
     tensor where it is turned. Raises as ``stored_shape``, and Refusal where the values cannot be had."""
@@ -64,3 +73,37 @@ def read(store: TensorStore, view: View) -> Floats:
     matrix = flat.astype(np.float32, copy=False).reshape(stop - first, columns)
     taken = matrix.T[places] if turned else matrix[places - first]
     return np.ascontiguousarray(taken if len(shape) > 1 else taken[:, 0])
+
+
+def part(store: TensorStore, view: View, rows: Places | None = None, columns: Places | None = None) -> Floats:
+    """Some rows and columns (rising places; None: all) of a view of a matrix [out, in], as ``read`` gives
+    them, without decoding the others; rows far apart are read one by one. Raises as ``read``."""
+    shape = stored_shape(store, view)
+    kind = element_type(store.dtype(view.name))
+    if len(shape) < 2 or kind is None or kind.elements > 1 or store.raw(view.name, 0, 0) is None:
+        whole = read(store, view)
+        whole = whole if rows is None else whole[rows]
+        return np.ascontiguousarray(whole if columns is None else whole[:, columns])
+    out = chosen(view, shape[1] if view.turned else shape[0])
+    out = out if rows is None else out[rows]
+    into = np.arange(shape[0] if view.turned else shape[1]) if columns is None else columns
+    lines, across = (into, out) if view.turned else (out, into)
+    offset = 0 if view.item is None else view.item * shape[0] * shape[1]
+    found = []
+    for some in _runs(lines, max(STEP // shape[1], 1)):
+        first, stop = (offset + int(n) * shape[1] for n in (some[0], some[-1] + 1))
+        raw = store.raw(view.name, first, stop)
+        assert raw is not None
+        found.append(raw.reshape(-1, shape[1])[some - some[0]][:, across])
+    taken = np.concatenate(found) if found else np.zeros((0, len(across)), np.uint16)
+    values = kind.decode(np.ascontiguousarray(taken).reshape(-1).view(np.uint8)) if taken.size else taken
+    matrix = values.astype(np.float32, copy=False).reshape(taken.shape)
+    return np.ascontiguousarray(matrix.T if view.turned else matrix)
+
+
+def _runs(lines: Places, most: int) -> list[Places]:
+    """Lines that are read at once: at most ``most`` and at least every second of those in between."""
+    cuts = np.flatnonzero(np.diff(lines) > 2) + 1
+    return [
+        run[at : at + most] for run in np.split(lines, cuts) if len(run) for at in range(0, len(run), most)
+    ]

@@ -7,25 +7,27 @@ else is read module by module, as sketches.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apograph.align.modules import Module
-from apograph.align.pairing import as_stored, basis, paired
+from apograph.align.pairing import as_stored, paired
 from apograph.align.role_modules import tower_pairs
-from apograph.align.role_views import read, view_shape
+from apograph.align.role_views import view_shape
 from apograph.align.roles import Roles
 from apograph.evidence.coin_products import ProductFold, Products
 from apograph.evidence.coin_repeats import PART, distinct
-from apograph.evidence.coin_sketch import parts, products, sketch
+from apograph.evidence.coin_sketch import CHANNELS, parts, products, sketch
 from apograph.evidence.coin_test import Coins, Pairing, coins_of, corrected
+from apograph.evidence.first_look import small, turn_of, worth
 from apograph.release.tensor_store import TensorStore
 
-ROWS_PER_CHANNEL = 4
-"""Rows of the embeddings, for each channel, from which the rotation of the residual stream is found."""
+WORK = 1 << 41
+"""Multiplications that pairing by content may take: some minutes on two cores. Modules beyond it, evenly
+spread over the layers, stay as stored."""
 
 Stores = tuple[TensorStore, TensorStore]
 
@@ -51,16 +53,9 @@ class Plan:
 
     def _turns(self, width: int) -> Iterator[NDArray[np.float32]]:
         for towers in tower_pairs(*self.roles):
-            views = [t.embedding for t in towers if t.embedding is not None and t.width == width]
-            if len(views) == 2:
-                rows = min(view_shape(s, v)[0] for s, v in zip(self.stores, views, strict=True))
-                rows = min(rows, ROWS_PER_CHANNEL * width)
-                tables = [
-                    read(s, replace(v, stop=v.start + rows)) for s, v in zip(self.stores, views, strict=True)
-                ]
-                found = basis(*tables)
-                if found is not None:
-                    yield found
+            found = turn_of(towers, self.stores) if towers[0].width == width else None
+            if found is not None:
+                yield found
 
 
 def look(plan: Plan) -> tuple[Coins, ...]:
@@ -73,7 +68,35 @@ def look(plan: Plan) -> tuple[Coins, ...]:
             thrown.append(_as_stored(module, plan.stores, products(module, a, b)))
         else:
             thrown.append(Coins(module, 0, 0, 0.0, 0.0))
-    return corrected([c if c.speaks else _by_content(c, plan) for c in thrown])
+    again = _worth([c.module for c in thrown if not c.speaks], plan)
+    return corrected([_by_content(c, plan) if c.module in again else c for c in thrown])
+
+
+def _worth(silent: Sequence[Module], plan: Plan) -> set[Module]:
+    """The modules to be paired by content: all of a small pair; of a large one those of the families and
+    towers that a first look finds anything in, up to ``WORK``. What is left out is counted."""
+    if small(plan.stores):
+        return set(silent)
+    groups: dict[tuple[str, str, bool], list[Module]] = {}
+    for m in silent:
+        groups.setdefault((m.tower, m.family, bool(m.slices)), []).append(m)
+    found: list[Module] = []
+    for own in groups.values():
+        turn = plan.turn(view_shape(plan.stores[0], own[0].halves[0].near)[1])
+        found += own if worth(own, plan.stores, turn) else []
+    plan.excluded["sampled"] += len(silent) - len(found)
+    kept, left = set(), WORK
+    for n in sorted(range(len(found)), key=lambda n: n * 0.618034 % 1):
+        left -= _work(found[n], plan.stores)
+        if left >= 0:
+            kept.add(found[n])
+    plan.excluded["work"] += len(found) - len(kept)
+    return kept
+
+
+def _work(module: Module, stores: Stores) -> int:
+    units = [view_shape(s, h.near)[0] for s, h in zip(stores, module.halves, strict=True)]
+    return units[0] * units[1] * CHANNELS * (3 if module.family == "mlp" else 1 + module.shared**2)
 
 
 def _as_stored(module: Module, stores: Stores, found: Products) -> Coins:

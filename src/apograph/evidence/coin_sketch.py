@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from apograph.align.modules import Module
 from apograph.align.pairing import Sketch
-from apograph.align.role_views import read
+from apograph.align.role_views import evenly, part, read, view_shape
 from apograph.align.roles import View
 from apograph.evidence.coin_products import Products
 from apograph.release.tensor_store import TensorStore
@@ -35,15 +35,15 @@ def sketch(
     half = module.halves[side]
 
     def cut(view: View, reads: bool, columns: bool = False) -> NDArray[np.float32]:
-        matrix = read(store, view)
-        matrix = matrix.T if columns else matrix
-        if reads and half.gain is not None:
-            matrix = matrix * read(store, half.gain)
-        width = matrix.shape[1]
-        chosen = np.arange(width) if width <= channels else np.arange(channels) * width // channels
+        gain = read(store, half.gain) if reads and half.gain is not None else None
+        width = view_shape(store, view)[0 if columns else 1]
+        chosen = evenly(width, channels)
         if turn is not None and len(turn) == width:
-            return np.ascontiguousarray(matrix @ turn[:, chosen])
-        return np.ascontiguousarray(matrix[:, chosen])
+            matrix = read(store, view)
+            matrix = matrix.T if columns else matrix
+            return np.ascontiguousarray((matrix if gain is None else matrix * gain) @ turn[:, chosen])
+        matrix = part(store, view, chosen).T if columns else part(store, view, None, chosen)
+        return np.ascontiguousarray(matrix if gain is None else matrix * gain[chosen])
 
     near = cut(half.near, True)
     far = cut(half.far, module.family == "qk", columns=module.family != "qk")

@@ -81,12 +81,22 @@ def corrected(thrown: Sequence[Coins], tried: int = PAIRINGS) -> tuple[Coins, ..
 
 
 def two_sided(heads: int, n: int) -> float:
-    """log10 of min(1, 2 P(X >= max(heads, n - heads))) for X ~ Binomial(n, 1/2), summed in whole numbers."""
+    """log10 of min(1, 2 P(X >= max(heads, n - heads))) for X ~ Binomial(n, 1/2), summed in whole numbers:
+    the middle is taken from the whole where it has fewer terms, and a tail ends where what is left of it, at
+    most n times its last term, is below 2^-64 of the sum."""
     most = max(heads, n - heads)
+    if 2 * most - n <= n - most:
+        half, term, middle = n - n // 2, math.comb(n, n // 2), 0
+        for k in range(half, most):
+            middle += term if 2 * k == n else 2 * term
+            term = term * (n - k) // (k + 1)
+        return min(0.0, math.log10((1 << n) - middle) - n * math.log10(2))
     term = total = math.comb(n, most)
     for k in range(most, n):
         term = term * (n - k) // (k + 1)
         total += term
+        if term * n << 64 < total:
+            break
     return min(0.0, math.log10(total) + (1 - n) * math.log10(2))
 
 

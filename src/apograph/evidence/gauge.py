@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from math import log
 from statistics import median
 
 from apograph.align.gauge import AlignedStore, Gauge, ModuleMap, recover
 from apograph.align.gauge.named import named_roles
 from apograph.align.role_graph import find_roles
+from apograph.align.role_modules import roles_of
 from apograph.align.tensors import Match, Matching, Part
 from apograph.evidence import weights, weights_tables
+from apograph.evidence.first_look import elsewhere, small
 from apograph.evidence.gauge_judge import FAMILIES, Judged, judged
 from apograph.evidence.noise_law import noise_law
 from apograph.evidence.registry import Case, examiner
@@ -51,6 +54,9 @@ MAPPED = 2e-6
 """What the map itself, fitted in float32, may be off by, relative to the values."""
 ALIGNED = "weights.aligned"
 """Key of ``Case.shared``: what was found behind a disguise (``Aligned``)."""
+NEAR, LENGTHS = 0.1, 0.25
+"""In a large pair: the difference of two matrices' lengths, in standard deviations of that of independent
+elements, up to which they are equal, and the share of equal ones from which the gauge is looked for."""
 COLUMNS = ("family", "modules", "units", "paired", "moved", "flipped", "scales", "mixing", "held", "needed")
 LIMITS = ("held", "uniform", "width")
 ALTERNATIVES = ("ancestor", "initial")
@@ -83,6 +89,9 @@ def gauge(case: Case) -> Iterator[Finding | Unexamined]:
         reference, candidate = stores
         if _told(plain, reference) >= TOLD:
             return
+        if not _hopeful(case, plain, (reference, candidate)):
+            yield _nothing(Gauge((), (), ()), Judged({}, (), 0.0), "sampled")
+            return
         found, verdict = _recovered(case, (reference, candidate))
         if found.late:
             yield Unexamined(
@@ -108,6 +117,22 @@ def _recovered(case: Case, stores: tuple[TensorStore, TensorStore]) -> tuple[Gau
     again = recover(*stores, reference, find_roles(stores[1], configs[1]))
     other = judged(again, stores)
     return (again, other) if len(other.counts) > len(verdict.counts) else (found, verdict)
+
+
+def _hopeful(case: Case, plain: Compared, stores: tuple[TensorStore, TensorStore]) -> bool:
+    """Whether a sample of the units, or the lengths of the matrices, speak for another gauge. Lengths stay
+    under any order, sign or rotation; independent matrices of one law have them as near by chance in one case
+    of twelve."""
+    if small(stores):
+        return True
+    near = [
+        abs(log(m.sum_aa / m.sum_bb)) * m.n**0.5 / 2 < NEAR
+        for m in (t.moments for t in plain.told if t.matrix)
+        if min(m.sum_aa, m.sum_bb) > 0
+    ]
+    if near and sum(near) >= LENGTHS * len(near):
+        return True
+    return elsewhere(roles_of(stores, (dict(case.reference.config), dict(case.candidate.config))), stores)
 
 
 def _told(plain: Compared, reference: TensorStore) -> float:
@@ -203,7 +228,7 @@ def _left(aligned: Compared) -> int:
     return len(aligned.matching.unmatched_reference)
 
 
-def _nothing(found: Gauge, verdict: Judged) -> Finding:
+def _nothing(found: Gauge, verdict: Judged, limit: str | None = None) -> Finding:
     """No module agrees enough; near misses are said to be so."""
     weak = verdict.best >= WEAK and any(m.held >= 3 * m.chance for m in found.modules)
     return Finding(
@@ -220,7 +245,7 @@ def _nothing(found: Gauge, verdict: Judged) -> Finding:
             Measure("gauge_ratio", 2 * verdict.best),
         ),
         exhibits=(_maps(found.modules, verdict),) if found.modules else (),
-        limits=tuple(Message(f"weights.gauge.limit.{a}") for a in LIMITS),
+        limits=tuple(Message(f"weights.gauge.limit.{a}") for a in ((limit,) if limit else LIMITS)),
     )
 
 

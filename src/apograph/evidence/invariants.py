@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from apograph.align.gauge.named import named_roles
 from apograph.align.role_graph import find_roles
+from apograph.evidence.first_look import small
 from apograph.evidence.invariant_measures import NAMES, Side, measured
 from apograph.evidence.registry import Case, Part, examiner
 from apograph.findings import Bearing, Exhibit, Finding, Measure, Message, Refusal, Strength, Unexamined
@@ -51,11 +52,15 @@ def rank_sums(rows: Sequence[Mapping[str, float]]) -> list[float]:
 @examiner("weights", needs=Part.TENSORS)
 def invariants(case: Case) -> Iterator[Finding | Unexamined]:
     """Measures of the largest tower that the two have in common, and of the same against each model of the
-    panel. Weights that cannot be read are told by ``weights``."""
+    panel. Weights that cannot be read are told by ``weights``. Without a panel the measures have no level:
+    large models, for which they take minutes, are then left out."""
     with ExitStack() as opened:
         try:
             sides = [_side(release, opened) for release in (case.reference, case.candidate)]
         except Refusal:
+            return
+        if not case.panel and not small((sides[0].store, sides[1].store)):
+            yield Unexamined("weights", Message("weights.invariants.large"))
             return
         observed = measured(sides[0], sides[1])
         if not observed:

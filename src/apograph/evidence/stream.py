@@ -33,7 +33,8 @@ TRANSPOSED = 1 << 28
 SAVE_EVERY = 5.0
 
 Progress = Callable[[int, int, float], None]
-"""Called with the elements done, all elements, and the seconds since the start."""
+"""Called with the elements read, all that are to be read (without those that an interrupted pass left), and
+the seconds since the start."""
 
 
 class Sums(Protocol):
@@ -168,7 +169,7 @@ class _Run:
         self.done: dict[int, Moments] = {}
         if self._state is not None and not self._folds:
             self.done = self._state.load(self._sums)
-        self._total, self._seen = sum(self._sizes), sum(self._sizes[n] for n in self.done)
+        self._total, self._seen = sum(s for n, s in enumerate(self._sizes) if n not in self.done), 0
         self._started = self._saved = time.monotonic()
         self._items = self._plan()
         self._lock, self._turn, self._next = threading.Lock(), threading.Condition(), 0

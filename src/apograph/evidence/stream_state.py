@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +25,9 @@ from apograph.release.types import Release
 if TYPE_CHECKING:
     from apograph.evidence.stream import Sums
 
+KEPT = 30
+"""Days for which the state of an interrupted comparison is kept."""
+_NAME = re.compile(r"weights-[0-9a-f]{64}")
 _PLACES, _RUN = 8, 64
 
 
@@ -38,6 +43,7 @@ def kept(folder: object, *releases: Release) -> Iterator[str | None]:
     except OSError:  # no folder was given, or none can be made: then nothing is kept
         yield None
         return
+    _prune(folder)
     digest = hashlib.sha256()
     for release in releases:
         digest.update(release.digest.encode())
@@ -50,6 +56,16 @@ def kept(folder: object, *releases: Release) -> Iterator[str | None]:
     yield state
     with suppress(FileNotFoundError):
         os.unlink(state)
+
+
+def _prune(folder: str) -> None:
+    """Remove the states of comparisons that nobody went on with for ``KEPT`` days."""
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            old = entry.stat(follow_symlinks=False).st_mtime < time.time() - KEPT * 86400
+            if old and _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError):
+                    os.unlink(entry.path)
 
 
 class State:

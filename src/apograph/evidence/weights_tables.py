@@ -58,7 +58,10 @@ def _layers(tower: str, group: Sequence[Transformation]) -> Exhibit | None:
     found: dict[int, dict[str, Transformation]] = defaultdict(dict)
     for t in group:
         if (layer := _LAYER.search(t.match.reference.name)) is not None and t.matrix:
-            found[int(layer[0])].setdefault(t.match.reference.name[layer.end() + 1 :], t)
+            own = found[int(layer[0])]
+            name = t.match.reference.name[layer.end() + 1 :]
+            # Two stacks of layers in one tower: the second's component by its whole path.
+            own[t.match.reference.name[: layer.start()] + "*." + name if name in own else name] = t
     rows = sorted(found)
     columns = list(dict.fromkeys(name for row in rows for name in found[row]))
     if len(rows) < 2:
