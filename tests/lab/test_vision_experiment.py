@@ -14,7 +14,7 @@ from apograph.report.html import render
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("LONG", 2), ("SHORT", 1), ("TUNED", 1)):
+    for name, value in (("LONGER", 2), ("LONG", 2), ("SHORT", 1), ("TUNED", 1)):
         monkeypatch.setattr(family, name, value)
     everybody = family.trained
 
