@@ -62,12 +62,19 @@ def _facts(matrix: Matrix, members: int, origin: int | None) -> Facts:
     if origin is not None and origin in matrix.rows:
         base = matrix.rows[origin]
         changes = {n: x - base for n, x in matrix.rows.items() if n != origin}
+        changes = {n: d for n, d in changes.items() if _holds(d, base)}
         rounded = {n: matrix.rounding[n] + matrix.rounding[origin] for n in changes}
         split = {n: Change(d, rounded[n]) for n, d in changes.items() if d.any()}
         for u, v in permutations(split, 2):
             if (tail := split[u].tail(changes[v])) is not None:
                 tails[u, v] = tail
     return Facts(matrix.name, matrix.rows[REFERENCE].size, gram, tails)
+
+
+def _holds(change: NDArray[np.float64], base: NDArray[np.float64]) -> bool:
+    """Whether a member still has at least half of the base. Two strangers' changes from a third both have all
+    of it taken away: they would seem to share a change."""
+    return float((change * base).sum()) >= -0.5 * float((base * base).sum())
 
 
 def _gram(matrix: Matrix, members: int) -> NDArray[np.float64]:
