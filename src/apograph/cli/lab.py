@@ -8,7 +8,7 @@ import typer
 
 from apograph.report.words import say
 
-WHAT: tuple[str, ...] = ("train", "derive", "read", "glyphs")
+WHAT: tuple[str, ...] = ("train", "derive", "measure", "read", "glyphs")
 
 lab = typer.Typer(add_completion=False, rich_markup_mode=None)
 for _what in WHAT:
