@@ -252,7 +252,7 @@ class _Finder:
         sample = rows[:SAMPLE]
         totals = []
         for s in periods:
-            parts = [_parts(p, many, few, s) for p in sample]
+            parts = [parts_of(p, many, few, s) for p in sample]
             size = s or candidates[0 if given else -1]
             totals.append(sum(max(self.heads.score(o.view, v, True, size) for o in os) for _, _, v in parts))
         best = int(np.argmax(totals))
@@ -261,11 +261,11 @@ class _Finder:
         period = periods[best] if rest[0] > 0 else 0
         size = period or (candidates[0] if given else candidates[-1])
         vo = pairing(
-            rows, os, lambda p, o: self.heads.score(o.view, _parts(p, many, few, period)[2], True, size)
+            rows, os, lambda p, o: self.heads.score(o.view, parts_of(p, many, few, period)[2], True, size)
         )
         clear = given or bool(period and sure)
         if not period and not given:
-            split = [(o.view, *_parts(p, many, few, 0)) for p, o, _ in vo[: 2 * SAMPLE]]
+            split = [(o.view, *parts_of(p, many, few, 0)) for p, o, _ in vo[: 2 * SAMPLE]]
             size, clear = best_size(
                 self.heads, candidates, [(q, k) for _, q, k, _ in split], [(o, v) for o, _, _, v in split]
             )
@@ -275,13 +275,13 @@ class _Finder:
             doubts: set[Doubt] = set() if ok else {"v and o"}
             doubts |= set() if clear else {"head size"}
             doubts |= set() if sure else {"fused layout"}
-            q, k, v = _parts(p, many, few, period)
+            q, k, v = parts_of(p, many, few, period)
             self.found.append(
                 Found(q, k, v, o.view, many // size, few // size, size, o.place, frozenset(doubts))
             )
 
 
-def _parts(piece: Piece, many: int, few: int, size: int) -> tuple[View, View, View]:
+def parts_of(piece: Piece, many: int, few: int, size: int) -> tuple[View, View, View]:
     """q, k and v of a fused matrix; interleaved in groups of heads of ``size`` dimensions unless 0."""
     view = piece.view
     if not size:

@@ -19,9 +19,11 @@ from apograph.align.role_blocks import (
 from apograph.align.role_heads import SAMPLE, Heads, Rotary, rotary
 from apograph.align.role_match import HINT
 from apograph.align.role_mlps import FoundMlp, find_mlps
+from apograph.align.role_peek import Peek
 from apograph.align.role_sheets import Reader, Sorted, sort_tensors
 from apograph.align.role_streams import Piece, Stream, find_streams, residual_gram
 from apograph.align.role_tables import Tables, find_tables
+from apograph.align.role_towers import ordered_roles
 from apograph.align.role_vectors import Vectors, hidden_biases, sort_vectors
 from apograph.align.roles import Kind, Norm, Roles, Tower, View
 from apograph.findings import Json
@@ -38,14 +40,21 @@ def find_roles(store: TensorStore, config: Mapping[str, Json] = {}) -> Roles:
     ``doubtful``. Never raises for an unknown architecture: what is not told is left over.
     """
     reader, sorted_ = Reader(store), sort_tensors(store)
+    ordered = ordered_roles(sorted_, reader, config)
+    if ordered is not None:
+        return _left(ordered, store)
     streams, _ = find_streams(sorted_.sheets, reader)
     vectors = sort_vectors(sorted_.vectors, store, reader)
     makers = [_Maker(s, sorted_, reader, vectors, config) for s in streams]
     towers = [t for m in makers for t in m.towers()]
-    used = {v.name for t in towers for v in views_of(t)}
-    left = [n for n in store.infos if n not in used]
     doubtful = tuple(d for m in makers for d in m.doubtful)
-    return Roles(tuple(towers), (), tuple(left), doubtful)
+    return _left(Roles(tuple(towers), (), (), doubtful), store)
+
+
+def _left(roles: Roles, store: TensorStore) -> Roles:
+    """With the names of the tensors that have no role."""
+    used = {v.name for t in roles.towers for v in views_of(t)} | {v.name for p in roles.adapters for v in p}
+    return replace(roles, left_over=tuple(n for n in store.infos if n not in used))
 
 
 class _Maker:
@@ -80,7 +89,9 @@ class _Maker:
         routers = [p for p in left if self._router(p, mlps, attentions, left)]
         left = [p for p in left if p not in routers]
         layers = join_layers(attentions, group_experts(mlps, routers, self.reader, hint), self.reader, hint)
-        tables = find_tables(left, self.kernels, layers, self.stream, self.reader, alphabetical)
+        tables = find_tables(
+            left, self.kernels, layers, self.stream.width, Peek(self.reader), alphabetical, self.config
+        )
         groups: dict[object, list[Layer]] = {}
         for layer in layers:
             groups.setdefault(_geometry(layer), []).append(layer)

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from apograph.align.modules import geometries
+from apograph.align.modules import Head
 from apograph.align.role_match import agreement, correlation
 from apograph.align.role_sheets import Reader, Reals, units, whitened
 from apograph.align.role_views import read
@@ -89,13 +89,35 @@ def _blocks(a: Held, b: Held) -> tuple[float, float]:
 
 def sizes(heads: int, groups: int, config: Mapping[str, Json]) -> tuple[list[int], bool]:
     """Head sizes that a query width and a key width allow; the configured one alone where it fits (True)."""
-    for g in geometries(config):
+    for g in stated(config):
         if g.heads * g.size == heads and g.groups * g.size == groups:
             return [g.size], True
     most = min(LARGEST, groups)
     return [s for s in range(SMALLEST, most + 1) if groups % s == 0 and heads % s == 0 and s % 2 == 0] or [
         groups
     ], False
+
+
+def stated(config: Mapping[str, Json]) -> list[Head]:
+    """Heads that a configuration states, at any depth, whatever share of them turns with the position."""
+    found = []
+    heads, width = (
+        next((n for k in keys if isinstance(n := config.get(k), int) and n > 0), None)
+        for keys in (("num_attention_heads", "n_head"), ("hidden_size", "n_embd"))
+    )
+    if heads is not None:
+        groups, size = config.get("num_key_value_heads") or heads, config.get("head_dim")
+        if size is None and width is not None:
+            size = width // heads
+        if isinstance(groups, int) and isinstance(size, int) and size > 0 and heads % groups == 0:
+            found.append(Head(heads, groups, size))
+    return found + [h for v in config.values() if isinstance(v, dict) for h in stated(v)]
+
+
+def numbers(config: Mapping[str, Json], part: str) -> set[int]:
+    """Whole numbers of a configuration, at any depth, under keys that contain ``part``."""
+    own = {v for k, v in config.items() if part in k and isinstance(v, int)}
+    return own.union(*(numbers(v, part) for v in config.values() if isinstance(v, dict)))
 
 
 def best_size(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from apograph.align.role_blocks import Layer
+from apograph.align.role_heads import numbers
 from apograph.align.role_match import alike
-from apograph.align.role_sheets import Reader, Reals, Sheet
-from apograph.align.role_streams import Piece, Stream
+from apograph.align.role_peek import Peek
+from apograph.align.role_sheets import Reals, Sheet
+from apograph.align.role_streams import Piece
 from apograph.align.role_views import read
 from apograph.align.roles import View
+from apograph.findings import Json
 
 SMOOTH = 0.2
 """Correlation of neighbouring rows from which a table is one of positions."""
@@ -22,7 +25,8 @@ CLEAR = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """``kernel``: a convolution writes into the stream. ``segments``: a table of a few rows was found."""
+    """``kernel``: a convolution writes into the stream. ``segments``: a table of a few rows was found.
+    ``sure``: content tells embedding from head."""
 
     embedding: View | None = None
     head: View | None = None
@@ -30,38 +34,47 @@ class Tables:
     other: tuple[View, ...] = ()
     kernel: bool = False
     segments: bool = False
+    sure: bool = True
 
 
 def find_tables(
     left: Sequence[Piece],
     kernels: Sequence[Sheet],
     layers: Sequence[Layer],
-    stream: Stream,
-    reader: Reader,
+    width: int,
+    peek: Peek,
     alphabetical: bool,
+    config: Mapping[str, Json],
 ) -> Tables:
     """The longest table is the embedding; of two equally long ones the one that resembles the readers, the
     other being the head. A shorter table whose neighbouring rows are alike holds positions; else the
     next longest. Where the two longest are not told apart, the head is the second, or the first
     by the alphabet."""
-    tables = [_untwisted(p, stream.width) for p in left if p.out != p.inn]
+    tables = [_untwisted(p, width) for p in left if p.out != p.inn]
     tables.sort(key=lambda p: (-p.out, p.place))
     other = [p.view for p in left if p.out == p.inn] + [k.view for k in kernels]
-    pieces = [p for p in tables if p.inn == stream.width]
-    other += [p.view for p in tables if p.inn != stream.width]
-    smooth = {p.view: _smoothness(p, reader) for p in pieces if p.out > SEGMENTS}
-    shorter = [p for p in pieces if p.view in smooth and p.out < pieces[0].out]
+    pieces = [p for p in tables if p.inn == width]
+    other += [p.view for p in tables if p.inn != width]
+    words, counts = numbers(config, "vocab"), numbers(config, "position")
+    if any(p.out in words for p in pieces):
+        pieces.sort(key=lambda p: p.out not in words)
+    smooth = {p.view: _smoothness(p, peek) for p in pieces if p.out > SEGMENTS}
+    shorter = [p for p in pieces if p.view in smooth and p.out != pieces[0].out]
+    shorter = [p for p in shorter if p.out in counts] or [p for p in shorter if p.out < pieces[0].out]
     positions = max(shorter, key=lambda p: smooth[p.view], default=None)
-    if positions is not None and smooth[positions.view] < SMOOTH:
+    if positions is not None and positions.out not in counts and smooth[positions.view] < SMOOTH:
         lone = smooth[pieces[0].view] > 2 * SMOOTH and pieces[0].out != pieces[1].out
+        lone &= pieces[0].out not in words
         positions = pieces[0] if lone else None
     pieces = [p for p in pieces if p is not positions]
     embedding = head = None
+    sure = True
     if pieces and not kernels and pieces[0].out > SEGMENTS:
         longest = [p for p in pieces if p.out == pieces[0].out][:2]
         first, second = longest[0], longest[-1]
         if first is not second:
-            lead = _feeds(first, layers, reader) - _feeds(second, layers, reader)
+            lead = _feeds(first, layers, peek) - _feeds(second, layers, peek)
+            sure = abs(lead) > CLEAR
             if lead < -CLEAR or (alphabetical and lead < CLEAR):
                 first, second = second, first
         embedding, head = first.view, second.view if second is not first else None
@@ -77,6 +90,7 @@ def find_tables(
         tuple(other),
         bool(kernels),
         any(p.out <= SEGMENTS for p in pieces),
+        sure,
     )
 
 
@@ -87,27 +101,24 @@ def _untwisted(piece: Piece, width: int) -> Piece:
     return piece
 
 
-def _smoothness(piece: Piece, reader: Reader) -> float:
+def _smoothness(piece: Piece, peek: Peek) -> float:
     """Mean correlation of every row with the next."""
     some = replace(piece.view, stop=min(piece.out, 512)) if not piece.view.turned else piece.view
-    rows = read(reader.store, some).astype(np.float64)
+    rows = read(peek.reader.store, some).astype(np.float64)
     rows = rows - rows.mean(axis=0)
     a, b = rows[:-1], rows[1:]
     norm = np.sqrt(np.sum(a * a) * np.sum(b * b))
     return float(np.sum(a * b) / norm) if norm else 0.0
 
 
-def _feeds(piece: Piece, layers: Sequence[Layer], reader: Reader) -> float:
+def _feeds(piece: Piece, layers: Sequence[Layer], peek: Peek) -> float:
     """How much more a table resembles what reads the stream than what writes to it."""
-    traits = reader.traits(piece.view)
-    first = [v for y in layers for vs in y.reads() for v in vs]
-    last = [m.mlp.down for y in layers for m in y.mlps[:2]]
-    if traits is None:
-        return 0.0
-    gram = traits.grams[1]
-    return _mean(gram, first, 1, reader) - _mean(gram, last, 0, reader)
+    first = [peek.inputs(v) for y in layers for vs in y.reads() for v in vs]
+    last = [peek.outputs(m.mlp.down) for y in layers for m in y.mlps[:2]]
+    table = peek.inputs(piece.view)
+    return _mean(table, first) - _mean(table, last)
 
 
-def _mean(gram: Reals, views: Sequence[View], axis: int, reader: Reader) -> float:
-    found = [alike(gram, t.grams[axis]) for v in views if (t := reader.traits(v)) is not None]
+def _mean(gram: Reals, others: Sequence[Reals]) -> float:
+    found = [alike(gram, g) for g in others]
     return float(np.mean(found)) if found else 0.0
