@@ -29,9 +29,9 @@ Stores: TypeAlias = tuple[TensorStore, TensorStore]
 SMALL = 1 << 27
 """Elements of the smaller side up to which everything is looked at in any case."""
 UNITS, CHANNELS, MODULES = 64, 256, 2
-LEAST = 10
-"""Of the 64 units, how many have to stand out further than every one with exchanged channels does: as many by
-chance once in a thousand times, if units are alike in law."""
+LEAST = 20
+"""Of the 64 units, how many have to stand out further than every one with exchanged channels does: by chance
+about once in a million times, 2^-20, if all are alike in law."""
 ROWS_PER_CHANNEL = 4
 """Rows of the embeddings, for each channel, from which the rotation of the residual stream is found."""
 ROWS, TURNED = 256, 0.2
