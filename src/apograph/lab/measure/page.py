@@ -18,7 +18,7 @@ from apograph.lab.measure.results import Result, results
 from apograph.lab.model import load
 
 PAGE = "accuracy.md"
-_BLOCK = re.compile(r"(<!-- measured: ([\w-]+) -->\n)(?:.*?\n)?(<!-- end -->)", re.DOTALL)
+_BLOCK = re.compile(r"(<!-- measured: ([\w-]+) -->\n)(?:(?!<!-- end -->).*\n)*(<!-- end -->)")
 
 
 def filled(text: str, blocks: Mapping[str, str]) -> str:

@@ -13,6 +13,7 @@ from apograph.lab.measure.judge import Verdict, direction, score, verdict
 from apograph.lab.measure.rates import above, auc, threshold
 
 RATE = 0.01
+_NORM = re.compile(r"norm|ln_", re.IGNORECASE)
 POSITIVE = ("identical", "copy or derivative", "merge")
 IMPOSSIBLE: tuple[str, ...] = ("distilled",)
 """Groups in which nothing of the weights is left to be found."""
@@ -142,7 +143,7 @@ def renamings(manifest: Manifest, some: Sequence[Result]) -> tuple[int, int]:
         if steps != {"renamed"}:
             continue
         told = {candidate: reference for reference, candidate, _ in r.row.get("compared", [])}
-        matrices = [n for n in names if "norm" not in str(names[n])]
+        matrices = [n for n, old in names.items() if re.search(r"weight$", old) and not _NORM.search(old)]
         every += len(matrices)
         right += sum(told.get(n) == names[n] for n in matrices)
     return right, every

@@ -172,7 +172,7 @@ def details(manifest: Manifest, some: Sequence[Result]) -> str:
          f1(*localised(adapters, r"q_proj|v_proj", ("low_rank",))) if adapters else None),
         ("renamed: matrices whose counterpart was found", "{} of {}".format(*renamings(manifest, plain))),
     ]  # fmt: skip
-    for kind in ("units", "heads", "channels", "tokens"):
+    for kind in ("units", "heads", "channels"):
         counts = [r.row["maps"][kind] for r in plain if kind in r.row.get("maps", {})
                   and r.truth.source == r.row["reference"]]  # fmt: skip
         if counts:
@@ -222,6 +222,7 @@ def _auc(
         own, strangers = ([r for r in some if KIT in answers[r.row["key"]]] for some in (own, strangers))
     if method == "Apograph":
         return separation(own, strangers).auc
+    own = [r for r in own if answers[r.row["key"]].get(method) is not None]
     return separation(own, strangers, lambda r: answers[r.row["key"]].get(method)).auc
 
 
