@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from apograph.align.tensor_samples import Samples, correlations
-from apograph.align.tensors import Match, Matching, match_tensors
+from apograph.align.tensors import Match, Matching, Part, in_order, match_tensors
 from apograph.lab.founding.weights import (
     Array,
     drawn,
@@ -198,3 +198,13 @@ def test_swapping_the_sides(match) -> None:  # type: ignore[no-untyped-def]
 
     other = joined()
     assert pairs(match(other).matches, 1) == pairs(match(MODEL, other).matches, -1)
+
+
+def test_the_order_of_layers_is_told_apart_from_their_numbering() -> None:
+    def pairs(*numbers: tuple[int, int]) -> list[Match]:
+        return [Match(Part(f"a.{x}.w"), Part(f"b.{y}.w"), "renamed", 1.0) for x, y in numbers]
+
+    assert in_order(pairs((0, 1), (1, 2), (2, 3)))
+    assert in_order(pairs((0, 0), (1, 1), (1, 1)))
+    assert not in_order(pairs((0, 2), (1, 0), (2, 1)))
+    assert in_order([Match(Part("embed"), Part("words"), "renamed", 1.0)])

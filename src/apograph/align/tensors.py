@@ -11,6 +11,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from apograph.align.names import EXAMPLES, Rule, renaming
@@ -331,9 +332,22 @@ def _stem(layer: str) -> str:
     return layer.rstrip("0123456789")
 
 
+def layer_number(name: str) -> int | None:
+    """The first number that is a whole segment of a name."""
+    match = _LAYER.match(name)
+    return int(match[1]) if match else None
+
+
+def in_order(matches: Iterable[Match]) -> bool:
+    """Whether layers follow each other on both sides alike, however they are numbered."""
+    numbers = {(layer_number(m.reference.name), layer_number(m.candidate.name)) for m in matches}
+    known = sorted((a, b) for a, b in numbers if a is not None and b is not None)
+    return all(x[1] <= y[1] for x, y in pairwise(known))
+
+
 def _how(a: str, b: str) -> How:
     if a == b:
         return "same"
-    numbers = [_LAYER.match(name) for name in (a, b)]
-    moved = numbers[0] and numbers[1] and numbers[0][1] != numbers[1][1]
+    numbers = [layer_number(name) for name in (a, b)]
+    moved = None not in numbers and numbers[0] != numbers[1]
     return "permuted" if moved else "renamed"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from apograph.align.tensors import Matching, akin, match_tensors
+from apograph.align.tensors import Matching, akin, in_order, match_tensors
 from apograph.evidence import coins, weights_tables
 from apograph.evidence.noise_law import NoiseLaw, noise_law
 from apograph.evidence.registry import Case, Part, examiner
@@ -111,14 +111,15 @@ def _absent(side: str, refusal: Refusal) -> Unexamined:
 def _identical(
     matching: Matching, told: Sequence[Transformation], reference: TensorStore, candidate: TensorStore
 ) -> float:
-    """Share of all elements of both sides that are equal bit for bit; 1 only when nothing is left over."""
+    """Share of all elements of both sides that are equal bit for bit; 1 only when nothing is left over and
+    the layers stand in one order."""
     totals = [
         sum(element_count(i.shape or ()) or 0 for i in s.infos.values()) for s in (reference, candidate)
     ]
     equal = sum({t.match.reference: t.moments.equal for t in told}.values())
     share = min(1.0, 2 * equal / max(sum(totals), 1))
     left = matching.unmatched_reference or matching.unmatched_candidate
-    whole = not left and all(t.moments.equal == t.moments.n for t in told)
+    whole = not left and all(t.moments.equal == t.moments.n for t in told) and in_order(matching.matches)
     return 1.0 if whole and share == 1 else min(share, 1 - 1e-9)
 
 
