@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from apograph.align.tensors import Match, Part
 from apograph.evidence import stream as stream_module
 from apograph.evidence.moments import SUB, Moments, Stored, rows_of, values_of
 from apograph.evidence.stream import part_range, stream
-from apograph.evidence.stream_state import State
+from apograph.evidence.stream_state import State, kept
 from apograph.findings import Message, Refusal
 from apograph.lab.founding.weights import safetensors
 from apograph.release.tensor_store import open_store
@@ -259,3 +260,14 @@ def test_the_state_of_another_pair_is_not_used(tmp_path: Path) -> None:
     assert stream(matches, a, b, state=str(state)) == stream(matches, a, b)
     state.write_text(json.dumps([1]))
     assert stream(matches, a, b, state=str(state)) == stream(matches, a, b)
+
+
+def test_states_that_nobody_went_on_with_are_removed(tmp_path: Path) -> None:
+    old, new, other = tmp_path / f"weights-{'0' * 64}", tmp_path / f"weights-{'1' * 64}", tmp_path / "notes"
+    for path in (old, new, other):
+        path.write_text("")
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    with kept(str(tmp_path)):
+        pass
+    assert sorted(p.name for p in tmp_path.iterdir()) == [other.name, new.name]

@@ -123,7 +123,7 @@ def test_an_interrupted_examination_goes_on(tmp_path: Path) -> None:
     os.utime(path, ns=(before, before))
     told[:] = [0] * 100
     assert [r for r in transformations(case) if isinstance(r, Finding)] == whole
-    assert told[100] > total // 2
+    assert 0 < told[-1] < total, "only what was not kept is read"
     assert not list(folder.iterdir())
 
 
