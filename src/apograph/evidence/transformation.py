@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apograph.align.tensors import Match
+from apograph.evidence.computed_tables import computed_table, table_rows
 from apograph.evidence.grids import Grid, grid_of
 from apograph.evidence.moments import Moments, values_of
 from apograph.evidence.rounding import FLOATS, FloatType, Noise, float_type, noise_between
@@ -54,7 +55,8 @@ class Transformation:
     several: ``noise_law.clean_side``). ``sigma`` with its 95 % interval
     for noise, the root mean square of the difference otherwise; ``share`` of the elements looked at from
     which it comes; ``rank``, ``grid`` and ``zeros`` (share of zeros made) where the class has them. ``edge``
-    is the largest singular value over that of white noise. ``head`` keeps the first differences of noise."""
+    is the largest singular value over that of white noise. ``head`` keeps the first differences of noise.
+    ``table`` says that the reference's values are such as software computes (``computed_tables``)."""
 
     match: Match
     moments: Moments
@@ -73,12 +75,15 @@ class Transformation:
     zeros: float | None = None
     into: str | None = None
     head: NDArray[np.float32] | None = None
+    table: bool = False
 
     @property
     def computed(self) -> bool:
-        """Whether the names say a table that software computes: equal in models that have nothing to do with
-        each other."""
-        return bool(_COMPUTED.search(self.match.reference.name + self.match.candidate.name))
+        """Whether it is a table that software computes, equal in models that have nothing to do with each
+        other: by content (``table``), or the names of *both* sides say so. One side's alone would let who
+        renames a copy hide it."""
+        names = self.match.reference.name, self.match.candidate.name
+        return self.table or all(_COMPUTED.search(name) for name in names)
 
 
 def transformation(
@@ -86,7 +91,10 @@ def transformation(
 ) -> Transformation:
     """The class of one pair. ``moments`` come from every element; where these show a relation, a bounded
     sample of whole rows is read again, and for a cast all of it. Raises Refusal as the stores do."""
-    return _Pair(match, moments, reference, candidate).told()
+    told = _Pair(match, moments, reference, candidate).told()
+    if not told.matrix or told.kind in ("constant", "unrelated"):
+        return told
+    return replace(told, table=computed_table(table_rows(reference, match.reference)))
 
 
 class _Pair:
