@@ -13,9 +13,10 @@ from apograph.evidence.descent import descent
 from apograph.evidence.gauge import gauge
 from apograph.evidence.gauge_judge import BEYOND, REACHED
 from apograph.evidence.registry import Case
+from apograph.evidence.set_aside import set_aside
 from apograph.evidence.stream import stream
 from apograph.evidence.transformation import transformation
-from apograph.evidence.weights import Compared, explained_by_bases, transformations
+from apograph.evidence.weights import Compared, transformations
 from apograph.findings import Bearing, Finding
 from apograph.lab.founding.weights import safetensors
 from apograph.release import open_release
@@ -60,9 +61,7 @@ def examined(folder: Path, a: Weights, b: Weights, *bases: Weights) -> dict[str,
     told = tuple(
         transformation(match, m, *stores) for match, m in zip(matching.matches, moments, strict=True)
     )
-    case.shared["weights.compared"] = Compared(
-        matching, told, *explained_by_bases(case, told, stores[1]), 0.0
-    )
+    case.shared["weights.compared"] = Compared(matching, told, set_aside(case, told, *stores), 0.0)
     found = {f.id: f for f in gauge(case) if isinstance(f, Finding)}
     for finding in found.values():
         assert text(finding.message)

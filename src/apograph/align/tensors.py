@@ -77,9 +77,13 @@ def match_tensors(reference: TensorStore, candidate: TensorStore) -> Matching:
 
 
 def akin(matching: Matching, reference: TensorStore) -> bool:
-    """Whether the content of any matrix clearly agrees: a model without that is no ancestor of the other."""
+    """Whether the content of several matrices within layers clearly agrees: a model without that is no
+    ancestor of the other. Tables over one vocabulary grow alike when strangers learn from the same text."""
     shapes = {name: info.shape or () for name, info in reference.infos.items()}
-    return any(m.score >= CLEAR and len(shapes[m.reference.name]) > 1 for m in matching.matches)
+    clear = {m.reference.name for m in matching.matches if m.score >= CLEAR}
+    clear = {name for name in clear if len(shapes[name]) > 1}
+    layered = {name for name in shapes if len(shapes[name]) > 1 and layer_number(name) is not None}
+    return len(clear & layered) >= min(2, len(layered)) if layered else len(clear) >= 3
 
 
 class _Matcher:

@@ -27,8 +27,9 @@ def descent(case: Case) -> Iterator[Finding | Unexamined]:
     if not isinstance(found, Compared):
         return
     behind = aligned if isinstance(aligned, Aligned) else None
-    told = found.told if behind is None else behind.compared.told
-    yield from arrows(told)
+    compared = found if behind is None else behind.compared
+    told = compared.told
+    yield from arrows([t for t in told if t.match.candidate.name not in compared.explained])
     with family(case, told, None if behind is None else behind.turned) as kin:
         if kin is None:
             return

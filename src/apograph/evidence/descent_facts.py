@@ -72,9 +72,10 @@ def _facts(matrix: Matrix, members: int, origin: int | None) -> Facts:
 
 
 def _holds(change: NDArray[np.float64], base: NDArray[np.float64]) -> bool:
-    """Whether a member still has at least half of the base. Two strangers' changes from a third both have all
-    of it taken away: they would seem to share a change."""
-    return float((change * base).sum()) >= -0.5 * float((base * base).sum())
+    """Whether a member still has the base, at half to one and a half times its size. Two strangers' changes
+    from a third both have all of it taken away, and two siblings' from a scaled base both have the same part
+    of it: they would seem to share a change."""
+    return abs(float((change * base).sum())) <= 0.5 * float((base * base).sum())
 
 
 def _gram(matrix: Matrix, members: int) -> NDArray[np.float64]:

@@ -25,9 +25,10 @@ from apograph.evidence.noise_law import noise_law
 from apograph.evidence.registry import Case, examiner
 from apograph.evidence.registry import Part as Needs
 from apograph.evidence.rounding import FLOATS
+from apograph.evidence.set_aside import COMPUTED, set_aside
 from apograph.evidence.stream import stream
 from apograph.evidence.transformation import RELATED, Transformation, transformation
-from apograph.evidence.weights import COMPUTED, COUNTS, Compared
+from apograph.evidence.weights import COUNTS, Compared
 from apograph.findings import (
     Bearing,
     Exhibit,
@@ -158,8 +159,8 @@ def _behind(
         _rounded(transformation(match, m, reference, aligned), aligned)
         for match, m in zip(matches, moments, strict=True)
     )
-    explained, bases = weights.explained_by_bases(case, told, aligned)
-    compared = Compared(Matching(matches, left, (), ()), told, explained, bases, 0.0)
+    aside = set_aside(case, told, reference, aligned)
+    compared = Compared(Matching(matches, left, (), ()), told, aside, 0.0)
     case.shared[ALIGNED] = Aligned(compared, found, tuple(verdict.counts))
     law = noise_law(compared.compared)
     yield _finding(plain, compared, found, verdict, weights.arrow_of(compared.compared, law))
@@ -181,9 +182,18 @@ def _rounded(told: Transformation, aligned: AlignedStore) -> Transformation:
 
 
 def _shares(plain: Compared, aligned: Compared, kinds: Sequence[str]) -> float:
-    """Share of elements of such classes, of all that were compared in either way."""
+    """Share of elements of such classes, of all that were compared in either way. What answers as it stands
+    is the finding of ``weights`` and does not count twice."""
     total = max(sum(t.moments.n for t in side.compared) for side in (plain, aligned))
-    made = sum(t.moments.n for t in aligned.compared if t.kind in kinds)
+    seen = {t.match.reference.name for t in plain.told if t.kind in RELATED}
+    known = None if not aligned.aside.bases or kinds is RELATED else aligned.aside.known
+    made = sum(
+        t.moments.n
+        for t in aligned.compared
+        if t.kind in kinds
+        and t.match.reference.name not in seen
+        and (known is None or t.match.candidate.name in known)
+    )
     return made / total if total else 0.0
 
 
@@ -210,7 +220,7 @@ def _finding(
         measures=(
             Measure("weights_made", made, n=len(aligned.compared)),
             Measure("weights_computed", _shares(plain, aligned, COMPUTED)),
-            Measure("weights_bases", aligned.bases),
+            Measure("weights_bases", aligned.aside.bases),
             Measure("gauge_modules", len(verdict.counts), n=len(found.modules)),
             Measure("gauge_tensors", len(aligned.told), n=len(aligned.told) + _left(aligned)),
             Measure("gauge_moved", sum(m.moved for m in counted), n=sum(m.units for m in counted)),

@@ -6,35 +6,36 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from apograph.align.tensors import Matching, akin, in_order, match_tensors
+from apograph.align.tensors import Matching, in_order, match_tensors
 from apograph.evidence import coins, weights_tables
 from apograph.evidence.noise_law import NoiseLaw, noise_law
 from apograph.evidence.registry import Case, Part, examiner
+from apograph.evidence.set_aside import COMPUTED, Aside, set_aside
 from apograph.evidence.stream import stream
 from apograph.evidence.stream_state import kept
 from apograph.evidence.transformation import RELATED, Transformation, transformation
 from apograph.findings import Bearing, Finding, Measure, Message, Param, Refusal, Side, Strength, Unexamined
 from apograph.release.safetensors_header import element_count
 from apograph.release.tensor_store import TensorStore, open_store
-from apograph.release.types import Release
 
 COUNTS = 0.01
 """Share of the compared matrices' elements from which tensors computed from each other count."""
 ABSENT = 3
-COMPUTED = tuple(kind for kind in RELATED if kind not in ("fine_tuned", "low_rank"))
-"""Classes that only a computation from the other side's values gives. Two models that were trained from one
-start differ as by fine-tuning, and two with an adapter each by a change of low rank."""
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The outcome of the pass. ``explained`` are candidate tensors at least as near to a base."""
+    """The outcome of the pass, and what bases explain of it."""
 
     matching: Matching
     told: tuple[Transformation, ...]
-    explained: frozenset[str]
-    bases: int
+    aside: Aside
     identical: float
+
+    @property
+    def explained(self) -> frozenset[str]:
+        """The candidate's tensors that a base explains."""
+        return self.aside.explained
 
     @property
     def compared(self) -> tuple[Transformation, ...]:
@@ -55,12 +56,16 @@ class Compared:
 
     @property
     def computed(self) -> float:
-        """The same without what training by itself leaves."""
-        return self._share(COMPUTED)
+        """The same without what training by itself leaves and, beside a base, without tensors of which it has
+        no counterpart: what it lacks may come from a further ancestor, as a tower that both sides took."""
+        own = [t for t in self.compared if not self.aside.bases or t.match.candidate.name in self.aside.known]
+        return self._share(COMPUTED, own)
 
-    def _share(self, kinds: Sequence[str]) -> float:
-        total = sum(t.moments.n for t in self.compared)
-        return sum(t.moments.n for t in self.compared if t.kind in kinds) / total if total else 0.0
+    def _share(self, kinds: Sequence[str], own: Sequence[Transformation] | None = None) -> float:
+        told = self.compared
+        total = sum(t.moments.n for t in told)
+        of = told if own is None else own
+        return sum(t.moments.n for t in of if t.kind in kinds) / total if total else 0.0
 
 
 @examiner("weights", needs=Part.TENSORS)
@@ -92,8 +97,8 @@ def transformations(case: Case) -> Iterator[Finding | Unexamined]:
             transformation(match, m, reference, candidate)
             for match, m in zip(matching.matches, moments, strict=True)
         )
-        explained, bases = explained_by_bases(case, told, candidate)
-        found = Compared(matching, told, explained, bases, _identical(matching, told, reference, candidate))
+        aside = set_aside(case, told, reference, candidate)
+        found = Compared(matching, told, aside, _identical(matching, told, reference, candidate))
         case.shared["weights.compared"] = found
         law = noise_law(found.compared)
         yield _finding(found, law)
@@ -123,30 +128,6 @@ def _identical(
     return 1.0 if whole and share == 1 else min(share, 1 - 1e-9)
 
 
-def explained_by_bases(
-    case: Case, told: Sequence[Transformation], candidate: TensorStore
-) -> tuple[frozenset[str], int]:
-    """Candidate tensors that lie at least as near to a base's or a claimed source's as to the reference's,
-    and the number of these whose weights could be read and are akin to the candidate's."""
-    wanted = {t.match.candidate: t.moments.sum_dd for t in told if t.kind in RELATED}
-    explained: set[str] = set()
-    read = 0
-    sources: tuple[Release, ...] = (*case.bases, *case.claimed)
-    for source in sources:
-        try:
-            store = open_store(source)
-        except Refusal:
-            continue
-        with closing(store):
-            matching = match_tensors(store, candidate)
-            read += akin(matching, store)
-            matches = [m for m in matching.matches if m.candidate in wanted]
-            for match, m in zip(matches, stream(matches, store, candidate), strict=True):
-                if m.sum_dd <= wanted[match.candidate]:
-                    explained.add(match.candidate.name)
-    return frozenset(explained), read
-
-
 def _finding(found: Compared, law: NoiseLaw | None) -> Finding:
     compared, made = found.compared, found.made
     kinds = weights_tables.counted(compared)
@@ -172,7 +153,7 @@ def _finding(found: Compared, law: NoiseLaw | None) -> Finding:
         Measure("weights_identical", found.identical),
         Measure("weights_made", made, n=len(compared)),
         Measure("weights_computed", found.computed, n=len(compared)),
-        Measure("weights_bases", found.bases),
+        Measure("weights_bases", found.aside.bases),
         Measure("weights_explained", len(found.explained), n=len(found.told)),
         Measure("weights_left_reference", len(found.matching.unmatched_reference)),
         Measure("weights_left_candidate", len(found.matching.unmatched_candidate)),

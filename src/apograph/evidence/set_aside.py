@@ -1,0 +1,95 @@
+"""What a base explains: tensors of two releases that lie no nearer to each other than either does to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+from apograph.align.tensors import Match, akin, match_tensors
+from apograph.evidence.moments import Moments
+from apograph.evidence.registry import Case
+from apograph.evidence.stream import stream
+from apograph.evidence.transformation import RELATED, Transformation, transformation
+from apograph.findings import Refusal
+from apograph.release.tensor_store import TensorStore, open_store
+from apograph.release.types import Release
+
+COMPUTED = tuple(kind for kind in RELATED if kind not in ("fine_tuned", "low_rank"))
+"""Classes that only a computation from the other side's values gives. Two models that were trained from one
+start differ as by fine-tuning, and two with an adapter each by a change of low rank."""
+CHANCE = 4.0
+"""Standard errors."""
+COUNTERPART = 0.5
+"""Correlation from which a base's tensor counts as the counterpart of a side's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """Names of the candidate's tensors: ``explained`` by a base or a claimed source; ``known``, of which one
+    of them has a counterpart. ``bases``: how many of them are akin to the candidate."""
+
+    explained: frozenset[str] = frozenset()
+    known: frozenset[str] = frozenset()
+    bases: int = 0
+
+
+def set_aside(
+    case: Case, told: Sequence[Transformation], reference: TensorStore, candidate: TensorStore
+) -> Aside:
+    """Compare the related tensors of ``told`` with every base and claimed source whose weights can be read.
+
+    A tensor is explained if the base is as near to both sides as they are to each other, or if both were
+    computed from the base's (equal, rounded, quantised, with noise): two quantisations of one base, and two
+    fine-tunes beside a base in another storage type, were not made from each other. The answer is the same
+    with the sides exchanged.
+    """
+    wanted = {t.match.candidate: t for t in told if t.kind in RELATED}
+    explained: set[str] = set()
+    known: set[str] = set()
+    bases = 0
+    sources: tuple[Release, ...] = (*case.bases, *case.claimed)
+    for source in sources:
+        try:
+            store = open_store(source)
+        except Refusal:
+            continue
+        with closing(store):
+            matching = match_tensors(store, candidate)
+            bases += akin(matching, store)
+            pairs = [m for m in matching.matches if m.candidate in wanted]
+            others = [_onward(m, wanted[m.candidate].match) for m in pairs]
+            near = stream(pairs, store, candidate)
+            far = stream(others, store, reference)
+            for pair, other, b, a in zip(pairs, others, near, far, strict=True):
+                between = wanted[pair.candidate].moments
+                name = pair.candidate.name
+                if max(abs(m.correlation or 0.0) for m in (a, b)) >= COUNTERPART:
+                    known.add(name)
+                if _as_near(a.sum_dd, b.sum_dd, between) or (
+                    transformation(pair, b, store, candidate).kind in COMPUTED
+                    and transformation(other, a, store, reference).kind in COMPUTED
+                ):
+                    explained.add(name)
+    return Aside(frozenset(explained), frozenset(known), bases)
+
+
+def _as_near(a: float, b: float, between: Moments) -> bool:
+    """Whether the base is as near to both sides as they are to each other, within chance. From the squared
+    distances: a side is nearer to the other than to the base exactly if the slope of its change from the base
+    on the other's is above one half; the slope's standard error is that of independent changes."""
+    shared = (a + b - between.sum_dd) / 2
+    for own, other in ((a, b), (b, a)):
+        if other <= 0:
+            continue
+        error = math.sqrt(own / other / max(between.n, 1))
+        if shared / other > 0.5 + CHANCE * error:
+            return False
+    return True
+
+
+def _onward(pair: Match, told: Match) -> Match:
+    """Base to reference, from base to candidate and reference to candidate."""
+    turned = pair.transposed != told.transposed
+    return Match(pair.reference, told.reference, pair.how, pair.score, turned)
