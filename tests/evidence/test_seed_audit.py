@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apograph.evidence.seed_audit import audit
+from apograph.evidence.seed_audit import Hit, _finding, audit
 from apograph.evidence.seed_stream import centred, normals, unit_stream
 
 WORDS = 1 << 16
@@ -40,3 +40,13 @@ def test_a_trained_matrix_is_found_where_it_began(law: str, place: int) -> None:
 def test_other_weights_are_not_found() -> None:
     other = np.random.default_rng(3).standard_normal((96, 64)).astype(np.float32)
     assert audit({("reference", "w"): other}, (0, 1, 42), WORDS) == []
+
+
+def test_seeds_common_different_and_missing_are_told_apart() -> None:
+    def key(*seeds: tuple[str, int]) -> str:
+        return _finding([Hit(side, "w", seed, "normal", 0, 9, 9, -2.0) for side, seed in seeds]).message.key
+
+    assert key(("reference", 0), ("candidate", 0), ("candidate", 42)) == "weights.seed.both"
+    assert key(("reference", 0), ("candidate", 42)) == "weights.seed.different"
+    assert key(("candidate", 42)) == "weights.seed.one"
+    assert key() == "weights.seed.nothing"

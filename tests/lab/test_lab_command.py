@@ -67,3 +67,34 @@ def test_what_is_finished_is_in_the_manifest_after_an_interruption(folder: Path)
     with pytest.raises(KeyboardInterrupt):
         make_all(folder, [noise("a", 1), noise("b", 2)], progress)
     assert set(read_manifest(folder).recipes) == {"a"}
+
+
+def listed(name: str, more: str) -> str:
+    fields = '"name": "a", "group": "", "steps": [], "record": {}'
+    return '{"releases": {"' + name + '": {' + fields + more + "}}}"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[", "[]", "{}", "[" * 100_000, '{"releases": 1}', '{"releases": {"a": 1}}'),
+        listed("a", ""),
+        listed("a", ', "seed": 1, "parents": [1]'),
+        listed("a", ', "seed": "1", "parents": []'),
+        listed("b", ', "seed": 1, "parents": []'),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "manifest.json").write_text(text)
+    assert call(["lab", "measure", str(tmp_path)]) == 4
+    told = capsys.readouterr().err
+    assert "not a list of releases" in told
+    assert told.count("\n") == 1
+
+
+def test_releases_that_are_not_there_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_all(folder, [noise("n", 1)], lambda *_: None)
+    assert call(["lab", "measure", str(folder)]) == 4
+    assert "seed-00" in capsys.readouterr().err  # a parent that the manifest lacks

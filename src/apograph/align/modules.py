@@ -176,6 +176,9 @@ def find_modules(
         roles = {role for _, role in paths if role is not None}
         if not roles or match.reference in used[0] or match.candidate in used[1]:
             continue
+        shapes = [side.store.infos[side.part(match).name].shape or () for side in sides]
+        if any(len(shape) < 2 or 0 in shape for shape in shapes):
+            continue
         parent = paths[0][0], paths[1][0]
         if len(roles) > 1 and not (match.how == "fused" and roles & {"qkv", "gate_up"}):
             wrong.add(parent)

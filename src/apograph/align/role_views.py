@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ Floats = NDArray[np.float32]
 Places = NDArray[np.int64]
 STEP = 1 << 22
 """Elements that are read at once where only some of them are wanted."""
+LARGEST = 1e6
+"""Elements beyond are cut to it: products of two matrices, and sums of their squares, then stay in the
+range of float32."""
 
 
 def stored_shape(store: TensorStore, view: View) -> tuple[int, ...]:
@@ -56,12 +60,24 @@ def evenly(n: int, most: int) -> Places:
     return np.arange(n) if n <= most else np.arange(most) * n // most
 
 
+def bounded(values: NDArray[Any], largest: float = LARGEST) -> NDArray[Any]:
+    """Values that sums and decompositions can take: 0 for those that are not finite, others cut to
+    ``largest``. The same array where nothing is to be done."""
+    if not values.size or (values.max() <= largest and values.min() >= -largest):  # false for NaN
+        return values
+    made: NDArray[Any] = np.where(
+        np.isfinite(values), np.clip(values, -largest, largest), values.dtype.type(0)
+    )
+    return made
+
+
 def read(store: TensorStore, view: View) -> Floats:
-    """Values of the view as float32: [out, in], or [out]. Reads only the rows that it spans, or the whole
-    tensor where it is turned. Raises as ``stored_shape``, and Refusal where the values cannot be had."""
+    """Values of the view as float32, ``bounded``: [out, in], or [out]. Reads only the rows that it spans, or
+    the whole tensor where it is turned. Raises as ``stored_shape``, and Refusal where the values cannot be
+    had."""
     shape = stored_shape(store, view)
     if not shape:
-        return store.block(view.name, 0, 1).astype(np.float32)
+        return bounded(store.block(view.name, 0, 1)).astype(np.float32)
     columns = shape[1] if len(shape) > 1 else 1
     offset = 0 if view.item is None else view.item * shape[0] * columns
     turned = view.turned and len(shape) > 1
@@ -70,7 +86,7 @@ def read(store: TensorStore, view: View) -> Floats:
         return np.zeros((0, shape[0] if turned else columns) if len(shape) > 1 else 0, np.float32)
     first, stop = (0, shape[0]) if turned else (int(places[0]), int(places[-1]) + 1)
     flat = store.block(view.name, offset + first * columns, offset + stop * columns)
-    matrix = flat.astype(np.float32, copy=False).reshape(stop - first, columns)
+    matrix = bounded(flat).astype(np.float32, copy=False).reshape(stop - first, columns)
     taken = matrix.T[places] if turned else matrix[places - first]
     return np.ascontiguousarray(taken if len(shape) > 1 else taken[:, 0])
 
@@ -97,7 +113,7 @@ def part(store: TensorStore, view: View, rows: Places | None = None, columns: Pl
         found.append(raw.reshape(-1, shape[1])[some - some[0]][:, across])
     taken = np.concatenate(found) if found else np.zeros((0, len(across)), np.uint16)
     values = kind.decode(np.ascontiguousarray(taken).reshape(-1).view(np.uint8)) if taken.size else taken
-    matrix = values.astype(np.float32, copy=False).reshape(taken.shape)
+    matrix = bounded(values).astype(np.float32, copy=False).reshape(taken.shape)
     return np.ascontiguousarray(matrix.T if view.turned else matrix)
 
 

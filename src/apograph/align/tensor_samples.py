@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from apograph.align.role_views import bounded
 from apograph.findings import Refusal
 from apograph.release.elements import element_type
 from apograph.release.tensor_store import TensorStore
@@ -65,7 +66,7 @@ class Samples:
     ) -> Vector | None:
         if key not in self._known:
             try:
-                values = _gathered(self.store, key[0], runs)
+                values = bounded(_gathered(self.store, key[0], runs))
             except Refusal:
                 self._known[key] = None
             else:
@@ -76,6 +77,8 @@ class Samples:
 def _gathered(store: TensorStore, name: str, runs: Sequence[tuple[int, int]]) -> NDArray[np.floating]:
     """The values of ``runs``, one after the other. Many short runs of plain elements are decoded at once."""
     kind = element_type(store.dtype(name))
+    if not runs:
+        return np.zeros(0, np.float32)
     if len(runs) == 1 or kind is None or kind.elements > 1 or store.raw(name, 0, 0) is None:
         return np.concatenate([store.block(name, *run) for run in runs])
     first, span = runs[0][0], runs[-1][1] - runs[0][0]

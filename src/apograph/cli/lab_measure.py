@@ -27,6 +27,7 @@ def measure(
     from collections import Counter
 
     from apograph.cli.progress import Progress
+    from apograph.lab.make import release_path
     from apograph.lab.manifest import read_manifest
     from apograph.lab.measure import run
     from apograph.lab.measure.beside import fingerprints
@@ -39,6 +40,10 @@ def measure(
     if docs is not None and not (docs / PAGE).is_file():
         raise Refusal(4, Message("cli.lab.measure.no_page", {"name": PAGE}), str(docs))
     manifest = read_manifest(folder)
+    named = {n for r in manifest.recipes.values() for n in (r.name, *(p.name for p in r.parents))}
+    for name in sorted(named):
+        if name not in manifest.recipes or not release_path(folder, name).is_dir():
+            raise Refusal(4, Message("cli.lab.measure.no_release", {"name": name}), str(folder))
     chosen = pairs(manifest)
     with Progress(quiet) as shown:
         rows = run.measure(folder, chosen, jobs, shown.making)

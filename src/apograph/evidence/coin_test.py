@@ -61,7 +61,7 @@ def coins_of(module: Module, products: Products, pairing: Pairing = "identity") 
     dot, own, other = products
     heads, tails = int((dot > 0).sum()), int((dot < 0).sum())
     lengths = np.sqrt(own * other)
-    known = lengths > 0
+    known = (lengths > 0) & np.isfinite(lengths) & np.isfinite(dot)
     cosine = float(np.median(np.abs(dot[known] / lengths[known]))) if known.any() else 0.0
     return Coins(module, heads, heads + tails, cosine, two_sided(heads, heads + tails), 0.0, pairing)
 

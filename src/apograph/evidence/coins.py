@@ -136,7 +136,8 @@ def effect(coins: Sequence[Coins], stores: Stores) -> tuple[float, float]:
                 tops[family] = max(tops.get(family, 0.0), top)
     for family, top in tops.items():
         cosine = median(c.cosine for c in coins if c.module.family == family)
-        best = max(best, (cosine, cosine / top), key=lambda x: x[1])
+        if top > 0:  # no side is nothing but zeros
+            best = max(best, (cosine, cosine / top), key=lambda x: x[1])
     return best
 
 

@@ -26,6 +26,7 @@ LAYERS = 4
 """Layers, evenly spaced, that are looked at."""
 CHANNELS, HIDDEN = 512, 2048
 ROWS_PER_CHANNEL = 4
+_TINY = 1e-300
 
 Floats: TypeAlias = NDArray[np.float32]
 
@@ -193,6 +194,6 @@ def _head_spectra(x: Attention, near: str, far: str, store: TensorStore, block: 
     grams = [m @ m.transpose(0, 2, 1) for m in (a, b)]
     product = np.repeat(grams[0], x.heads // x.groups, axis=0) @ grams[1]
     values = np.sort(np.abs(np.linalg.eigvals(product)), axis=1)[:, ::-1]
-    logs = 0.5 * np.log(np.maximum(values, values[:, :1] * 1e-12))
+    logs = 0.5 * np.log(np.maximum(values, np.maximum(values[:, :1] * 1e-12, _TINY)))
     made: NDArray[Any] = logs - logs.mean()
     return made

@@ -119,7 +119,12 @@ def _rows(drawn: Floats, values: NDArray[np.float32], place: int) -> tuple[int, 
 def _finding(hits: Sequence[Hit]) -> Finding:
     seeds = {side: {h.seed for h in hits if h.side == side} for side in SIDES}
     both = seeds["reference"] & seeds["candidate"]
-    key = "both" if both else "one" if hits else "nothing"
+    if both:
+        key = "both"
+    elif all(seeds.values()):
+        key = "different"
+    else:
+        key = "one" if hits else "nothing"
     rows: list[Json] = [
         [h.side, h.name, h.seed, _law(h.law), h.place, h.heads, h.n, round(h.log10_p, 1)] for h in hits
     ]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from apograph.findings import Json, Relation
+from apograph.findings import Json, Message, Refusal, Relation
 from apograph.lab.recipes import Parent, Recipe, Step
 from apograph.release.safetensors_writer import put
 
@@ -58,14 +58,25 @@ def write_manifest(folder: Path, recipes: Sequence[Recipe]) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Raises OSError when there is none."""
+    """Raises OSError when there is none, Refusal 4 for one that ``write_manifest`` has not written."""
+    path = folder / "manifest.json"
+    data = path.read_bytes()
     recipes, records = {}, {}
-    for name, entry in json.loads((folder / "manifest.json").read_text())["releases"].items():
-        fields: dict[str, Any] = {k: v for k, v in entry.items() if k != "record"}
-        fields["parents"] = tuple(Parent(**p) for p in fields["parents"])
-        fields["steps"] = tuple(Step(**s) for s in fields["steps"])
-        recipes[name], records[name] = Recipe(**fields), entry["record"]
+    try:
+        for name, entry in json.loads(data)["releases"].items():
+            recipes[name], records[name] = _recipe(name, entry), dict(entry["record"])
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
+        raise Refusal(4, Message("cli.lab.measure.bad_manifest"), str(path)) from None
     return Manifest(recipes, records)
+
+
+def _recipe(name: str, entry: Mapping[str, Any]) -> Recipe:
+    if entry["name"] != name or not isinstance(entry["seed"], int):
+        raise ValueError(name)
+    fields = {k: v for k, v in entry.items() if k != "record"}
+    fields["parents"] = tuple(Parent(**p) for p in fields["parents"])
+    fields["steps"] = tuple(Step(**s) for s in fields["steps"])
+    return Recipe(**fields)
 
 
 def truth(manifest: Manifest, a: str, b: str) -> Truth:

@@ -56,6 +56,7 @@ def heads_map(
         return None
     (q, k, v, o), (q2, k2, v2, o2) = sides
     likeness = np.abs(_likeness((q, k), (q2, k2))) + np.abs(_likeness((o, v), (o2, v2)))
+    likeness = np.nan_to_num(likeness, posinf=0.0)  # products beyond the range of float32
     groups, heads = _assigned(likeness, shapes)
     vo = _part((v, o), (v2, o2), groups, heads, shapes, "none")
     qk = _part((k, q), (k2, q2), groups, heads, shapes, rotary)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from apograph.align.modules import Head, geometries
-from apograph.align.role_views import view_shape
+from apograph.align.role_views import plain_shape, view_shape
 from apograph.align.roles import Attention, Block, Mlp, Norm, Roles, Tower, View
 from apograph.findings import Json
 from apograph.release.tensor_store import TensorStore
@@ -34,6 +34,7 @@ _PARTS = {
     "router": r"(?:moe|mlp|feed_forward)\.gate|router|ffn_gate_inp",
 }
 _KNOWN = {role: re.compile(rf"(?:(.*)\.)?(?:{names})") for role, names in _PARTS.items()}
+_NORMS = ("first", "second")
 _EMBEDDING = re.compile(r"(^|\.)(embed_tokens|wte|word_embeddings|tok_embeddings|token_embd)\.weight$")
 _HEAD = re.compile(r"(^|\.)(lm_head|embed_out)\.weight$|^output\.weight$")
 _PATCHES = re.compile(r"(^|\.)patch_embed[^.]*(\.proj(ection)?)?\.weight$")
@@ -48,9 +49,11 @@ def named_roles(store: TensorStore, config: Mapping[str, Json]) -> Roles:
     towers: dict[str, dict[int, Layer]] = defaultdict(dict)
     for name, info in store.infos.items():
         match = _LAYER.fullmatch(name)
-        for role, known in _KNOWN.items() if match and info.shape is not None else ():
+        shape = info.shape or ()
+        axes = 0 if 0 in shape else len(plain_shape(shape))
+        for role, known in _KNOWN.items() if match and axes else ():
             found = known.fullmatch(match[3]) if match else None
-            if match and found:
+            if match and found and axes == (1 if role in _NORMS else 2):
                 layer = towers[match[1]].setdefault(int(match[2]), defaultdict(dict))
                 layer[role][found[1] or ""] = name
     heads = geometries(config)
@@ -100,13 +103,17 @@ def _tower(store: TensorStore, prefix: str, layers: list[Layer], heads: list[Hea
 
 
 def _block(store: TensorStore, label: str, layer: Layer, heads: list[Head]) -> Block:
-    norms = [_one(layer, role) for role in ("first", "second")]
-    first, second = (None if name is None else Norm(View(name)) for name in norms)
+    attention, mlps = _attention(store, layer, heads), tuple(_mlps(store, layer))
+    norms = [_one(layer, role) for role in _NORMS]
+    reader = attention.q if attention is not None else mlps[0].up if mlps else None
+    width = view_shape(store, reader)[1:] if reader is not None else ()
+    fitting = (n if n is not None and store.infos[n].shape == width else None for n in norms)
+    first, second = (None if name is None else Norm(View(name)) for name in fitting)
     router = _one(layer, "router")
     return Block(
         label,
-        _attention(store, layer, heads),
-        tuple(_mlps(store, layer)),
+        attention,
+        mlps,
         None if router is None else View(router),
         first,
         second or first,
@@ -140,7 +147,10 @@ def _attention(store: TensorStore, layer: Layer, heads: list[Head]) -> Attention
         head = next(fits, None)
     else:
         return None
-    return None if head is None else Attention(q, k, v, o, head.heads, head.groups, head.size)
+    (_, into), keys, values, (_, inner) = (view_shape(store, x) for x in (q, k, v, o))
+    if head is None or keys != values or keys[1] != into or inner != head.heads * head.size:
+        return None
+    return Attention(q, k, v, o, head.heads, head.groups, head.size)
 
 
 def _mlps(store: TensorStore, layer: Layer) -> list[Mlp]:
@@ -151,10 +161,13 @@ def _mlps(store: TensorStore, layer: Layer) -> list[Mlp]:
         ups, downs = layer.get("up", {}), layer["down"]
         if both is not None:
             half = view_shape(store, View(both))[0] // 2
-            found.append(Mlp(View(both, half), View(down), View(both, 0, half)))
+            mlp = Mlp(View(both, half), View(down), View(both, 0, half))
         elif up is not None or len(ups) == len(downs) == 1:
             up = up or next(iter(ups.values()))
-            found.append(
-                Mlp(View(up, turned=turned), View(down, turned=turned), View(gate) if gate else None)
-            )
+            mlp = Mlp(View(up, turned=turned), View(down, turned=turned), View(gate) if gate else None)
+        else:
+            continue
+        wide = view_shape(store, mlp.up)
+        if view_shape(store, mlp.down)[1] == wide[0] and view_shape(store, mlp.gate or mlp.up) == wide:
+            found.append(mlp)
     return found
