@@ -55,6 +55,8 @@ def test_size(count: int, told: str) -> None:
 
 def test_a_probability_states_its_null() -> None:
     assert view.strength(Strength("descriptive"), "en") is None
+    assert view.strength(Strength("exact", -0.2), "en") is None, "chance explains it"
+    assert view.strength(Strength("exact", -1.31), "en") is not None
     assert view.strength(Strength("exact", -7.3), "en") == (
         "If the two had been trained independently, a result at least this extreme would occur "
         "about once in 10^7 (exact)."

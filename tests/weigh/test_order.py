@@ -144,5 +144,8 @@ def test_e_values() -> None:
     got = headline([weak])
     assert got is not None
     assert got.params["e"] == pytest.approx(3.0), "the absent channel counts as 1"
+    chance = Finding("c", "weights", Message("m"), Bearing.AGAINST, Strength("exact", -0.2))
+    assert headline([chance]) is None
+    assert headline([chance, weak]) is not None
     assert headline([coins(Bearing.CONTEXT)]) is None, "a base explains it"
     assert headline([Finding("a", "answers", Message("m"), strength=Strength("descriptive", -9.0))]) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from apograph.findings import Bearing, Finding, Location, Measure, ReleaseInfo, Report, Strength
@@ -9,6 +10,7 @@ from apograph.report.escape import visible
 from apograph.report.figures.cells import commit, side_name
 from apograph.report.sentence import sentence
 from apograph.report.words import catalogue, say
+from apograph.weigh.evalues import CHANCE
 
 STRONGEST_FIRST = (Bearing.DISTINCTIVE, Bearing.SUPPORTING, Bearing.AGAINST, Bearing.CONTEXT)
 
@@ -131,8 +133,9 @@ def size(count: int) -> str:
 
 
 def strength(value: Strength, lang: str) -> str | None:
-    """The sentence of a probability with its null hypothesis; None where there is none."""
-    if value.log10_p is None:
+    """The sentence of a probability with its null hypothesis; None where there is none, or chance explains
+    the result."""
+    if value.log10_p is None or value.log10_p > math.log10(CHANCE):
         return None
     null = sentence(value.null, lang) if value.null is not None else say("report.strength.null", lang)
     return say("report.strength.p", lang, null=null, n=round(-value.log10_p), kind=value.kind)

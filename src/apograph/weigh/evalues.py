@@ -16,6 +16,8 @@ CHANNELS = ("weights", "answers")
 """Channels that can have an exact or calibrated p, with equal weights, fixed before any case is seen. One
 without such a finding contributes 1."""
 CAP = 1e6
+CHANCE = 0.05
+"""p above which chance explains a channel: an average of such channels says nothing to a reader."""
 
 
 def e_value(log10_p: float) -> float:
@@ -40,10 +42,10 @@ def channel_e(findings: Sequence[Finding]) -> float | None:
 
 
 def headline(findings: Sequence[Finding]) -> Message | None:
-    """The average over ``CHANNELS`` in words; None where no channel has such a p."""
+    """The average over ``CHANNELS`` in words; None where no channel has such a p of at most ``CHANCE``."""
     by_channel = {c: channel_e([f for f in findings if f.channel == c]) for c in CHANNELS}
     told = [channel for channel, e in by_channel.items() if e is not None]
-    if not told:
+    if max((e for e in by_channel.values() if e is not None), default=0.0) < e_value(log10(CHANCE)):
         return None
     average = sum(1.0 if e is None else e for e in by_channel.values()) / len(CHANNELS)
     return Message("conclusion.note.e_value", {"list": ", ".join(told), "e": average})
