@@ -161,3 +161,11 @@ def test_descent_is_told_behind_a_disguise(tmp_path: Path, kind: str, key: str) 
     told = {f.id: f for f in descent(case) if isinstance(f, Finding)}["weights.descent"]
     assert told.message.key == f"weights.descent.{key}"
     assert told.arrow == ("reference" if kind == "child" else None)
+
+
+def test_a_disguised_reference_without_known_names_is_found_too(tmp_path: Path) -> None:
+    disguised = tiny.channels_permuted(tiny.units_permuted(REFERENCE, random()), random())
+    renamed = {f"t{n:02d}": disguised[name] for n, name in enumerate(tiny.stored(disguised))}
+    told = examined(tmp_path, renamed, REFERENCE)["weights.gauge"]
+    assert told.bearing is Bearing.DISTINCTIVE
+    assert set(classes(told)) <= {"cast", "identical"}

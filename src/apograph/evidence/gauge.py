@@ -12,6 +12,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from math import log
 from statistics import median
+from typing import TypeAlias
 
 from apograph.align.gauge import AlignedStore, Gauge, ModuleMap, recover
 from apograph.align.gauge.named import named_roles
@@ -93,22 +94,34 @@ def gauge(case: Case) -> Iterator[Finding | Unexamined]:
         if not _hopeful(case, plain, (reference, candidate)):
             yield _nothing(Gauge((), (), ()), Judged({}, (), 0.0), "sampled")
             return
-        found, verdict = _recovered(case, (reference, candidate))
+        configs = dict(case.reference.config), dict(case.candidate.config)
+        found, verdict = _recovered((reference, candidate), configs)
+        side: Side = "candidate"
+        if not verdict.counts:  # a disguised reference: its parts are told by those of the candidate
+            again, other = _recovered((candidate, reference), configs[::-1])
+            if other.counts:
+                found, verdict, side = again, other, "reference"
         if found.late:
             yield Unexamined(
                 "weights", Message("weights.gauge.late", {"n": len(found.late)}), fault=True, code=5
             )
         if not verdict.counts:
             yield _nothing(found, verdict)
-            return
-        aligned = AlignedStore(found, reference, candidate, verdict.counts)
-        yield from _behind(case, plain, (reference, aligned), found, verdict)
+        elif side == "candidate":
+            aligned = AlignedStore(found, reference, candidate, verdict.counts)
+            yield from _behind(case, plain, (reference, aligned), aligned, found, verdict)
+        else:
+            aligned = AlignedStore(found, candidate, reference, verdict.counts)
+            yield from _behind(case, plain, (aligned, candidate), aligned, found, verdict)
 
 
-def _recovered(case: Case, stores: tuple[TensorStore, TensorStore]) -> tuple[Gauge, Judged]:
-    """The gauge by the roles that names tell, and where most modules stay unlike by those that content tells
-    of the candidate (of the reference only where its names tell nothing); the one that explains more."""
-    configs = dict(case.reference.config), dict(case.candidate.config)
+Configs: TypeAlias = tuple[dict[str, Json], dict[str, Json]]
+
+
+def _recovered(stores: tuple[TensorStore, TensorStore], configs: Configs) -> tuple[Gauge, Judged]:
+    """The gauge of the second side towards the first by the roles that names tell, and where most modules
+    stay unlike by those that content tells of the second (of the first only where its names tell nothing);
+    the one that explains more."""
     named = [named_roles(s, c) for s, c in zip(stores, configs, strict=True)]
     found = recover(*stores, named[0], named[1])
     verdict = judged(found, stores)
@@ -146,22 +159,25 @@ def _told(plain: Compared, reference: TensorStore) -> float:
 def _behind(
     case: Case,
     plain: Compared,
-    stores: tuple[TensorStore, AlignedStore],
+    stores: tuple[TensorStore, TensorStore],
+    aligned: AlignedStore,
     found: Gauge,
     verdict: Judged,
 ) -> Iterator[Finding]:
-    """Everything that ``weights`` finds, in the reference's gauge."""
-    reference, aligned = stores
+    """Everything that ``weights`` finds, in one gauge: one of ``stores``, reference and candidate, is
+    ``aligned``, and has the other's names."""
+    fixed = stores[0] if aligned is stores[1] else stores[1]
     matches = tuple(Match(Part(n), Part(n), "permuted", 1.0) for n in aligned.infos)
-    left = tuple(n for n in reference.infos if n not in aligned.infos)
-    moments = stream(matches, reference, aligned, progress=case.shared.get("weights.progress"))
+    left = tuple(n for n in fixed.infos if n not in aligned.infos)
+    moments = stream(matches, *stores, progress=case.shared.get("weights.progress"))
     told = tuple(
-        _rounded(transformation(match, m, reference, aligned), aligned)
+        _rounded(transformation(match, m, *stores), aligned)
         for match, m in zip(matches, moments, strict=True)
     )
-    aside = set_aside(case, told, reference, aligned)
+    aside = set_aside(case, told, *stores)
     compared = Compared(Matching(matches, left, (), ()), told, aside, 0.0)
-    case.shared[ALIGNED] = Aligned(compared, found, tuple(verdict.counts))
+    if aligned is stores[1]:
+        case.shared[ALIGNED] = Aligned(compared, found, tuple(verdict.counts))
     law = noise_law(compared.compared)
     yield _finding(plain, compared, found, verdict, weights.arrow_of(compared.compared, law))
     if law is not None and noise_law(plain.compared) is None:
@@ -185,7 +201,8 @@ def _shares(plain: Compared, aligned: Compared, kinds: Sequence[str]) -> float:
     """Share of elements of such classes, of all that were compared in either way. What answers as it stands
     is the finding of ``weights`` and does not count twice."""
     total = max(sum(t.moments.n for t in side.compared) for side in (plain, aligned))
-    seen = {t.match.reference.name for t in plain.told if t.kind in RELATED}
+    related = [t.match for t in plain.told if t.kind in RELATED]
+    seen = {m.reference.name for m in related} | {m.candidate.name for m in related}
     known = None if not aligned.aside.bases or kinds is RELATED else aligned.aside.known
     made = sum(
         t.moments.n

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from apograph.align.tensors import Match, akin, match_tensors
+from apograph.align.tensors import Match, Part, akin, match_tensors
 from apograph.evidence.moments import Moments
+from apograph.evidence.noise_law import noise_law
 from apograph.evidence.registry import Case
 from apograph.evidence.stream import stream
 from apograph.evidence.transformation import RELATED, Transformation, transformation
@@ -62,17 +63,26 @@ def set_aside(
             others = [_onward(m, wanted[m.candidate].match) for m in pairs]
             near = stream(pairs, store, candidate)
             far = stream(others, store, reference)
-            for pair, other, b, a in zip(pairs, others, near, far, strict=True):
-                between = wanted[pair.candidate].moments
+            made = _made(pairs, near, store, candidate), _made(others, far, store, reference)
+            for pair, b, a in zip(pairs, near, far, strict=True):
                 name = pair.candidate.name
                 if max(abs(m.correlation or 0.0) for m in (a, b)) >= COUNTERPART:
                     known.add(name)
-                if _as_near(a.sum_dd, b.sum_dd, between) or (
-                    transformation(pair, b, store, candidate).kind in COMPUTED
-                    and transformation(other, a, store, reference).kind in COMPUTED
-                ):
+                both = pair.reference in made[0] and pair.reference in made[1]
+                if both or _as_near(a.sum_dd, b.sum_dd, wanted[pair.candidate].moments):
                     explained.add(name)
     return Aside(frozenset(explained), frozenset(known), bases)
+
+
+def _made(
+    pairs: Sequence[Match], moments: Sequence[Moments], base: TensorStore, side: TensorStore
+) -> set[Part]:
+    """The base's parts from which a side's were computed, or the other way round; without noise that was
+    added to the base: such a side may be the other's parent."""
+    told = [transformation(p, m, base, side) for p, m in zip(pairs, moments, strict=True)]
+    law = noise_law([t for t in told if t.kind == "noise"])
+    added = law is not None and law.source == "reference"
+    return {t.match.reference for t in told if t.kind in COMPUTED and not (added and t.kind == "noise")}
 
 
 def _as_near(a: float, b: float, between: Moments) -> bool:
