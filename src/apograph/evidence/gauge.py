@@ -174,7 +174,7 @@ def _behind(
         _rounded(transformation(match, m, *stores), aligned)
         for match, m in zip(matches, moments, strict=True)
     )
-    aside = set_aside(case, told, *stores)
+    aside = set_aside(case, told, *stores, "candidate" if aligned is stores[1] else "reference")
     compared = Compared(Matching(matches, left, (), ()), told, aside, 0.0)
     if aligned is stores[1]:
         case.shared[ALIGNED] = Aligned(compared, found, tuple(verdict.counts))

@@ -13,7 +13,7 @@ from apograph.evidence.noise_law import noise_law
 from apograph.evidence.registry import Case
 from apograph.evidence.stream import stream
 from apograph.evidence.transformation import RELATED, Transformation, transformation
-from apograph.findings import Refusal
+from apograph.findings import Refusal, Side
 from apograph.release.tensor_store import TensorStore, open_store
 from apograph.release.types import Release
 
@@ -37,14 +37,19 @@ class Aside:
 
 
 def set_aside(
-    case: Case, told: Sequence[Transformation], reference: TensorStore, candidate: TensorStore
+    case: Case,
+    told: Sequence[Transformation],
+    reference: TensorStore,
+    candidate: TensorStore,
+    fitted: Side | None = None,
 ) -> Aside:
     """Compare the related tensors of ``told`` with every base and claimed source whose weights can be read.
 
     A tensor is explained if the base is as near to both sides as they are to each other, or if both were
     computed from the base's (equal, rounded, quantised, with noise): two quantisations of one base, and two
     fine-tunes beside a base in another storage type, were not made from each other. The answer is the same
-    with the sides exchanged.
+    with the sides exchanged. ``fitted`` names a side that was carried over by a map fitted to the other,
+    which draws it towards that one: then only its own nearness counts.
     """
     wanted = {t.match.candidate: t for t in told if t.kind in RELATED}
     explained: set[str] = set()
@@ -69,7 +74,7 @@ def set_aside(
                 if max(abs(m.correlation or 0.0) for m in (a, b)) >= COUNTERPART:
                     known.add(name)
                 both = pair.reference in made[0] and pair.reference in made[1]
-                if both or _as_near(a.sum_dd, b.sum_dd, wanted[pair.candidate].moments):
+                if both or _as_near(a.sum_dd, b.sum_dd, wanted[pair.candidate].moments, fitted):
                     explained.add(name)
     return Aside(frozenset(explained), frozenset(known), bases)
 
@@ -85,13 +90,13 @@ def _made(
     return {t.match.reference for t in told if t.kind in COMPUTED and not (added and t.kind == "noise")}
 
 
-def _as_near(a: float, b: float, between: Moments) -> bool:
+def _as_near(a: float, b: float, between: Moments, fitted: Side | None) -> bool:
     """Whether the base is as near to both sides as they are to each other, within chance. From the squared
     distances: a side is nearer to the other than to the base exactly if the slope of its change from the base
     on the other's is above one half; the slope's standard error is that of independent changes."""
     shared = (a + b - between.sum_dd) / 2
-    for own, other in ((a, b), (b, a)):
-        if other <= 0:
+    for side, own, other in (("reference", a, b), ("candidate", b, a)):
+        if other <= 0 or fitted not in (None, side):
             continue
         error = math.sqrt(own / other / max(between.n, 1))
         if shared / other > 0.5 + CHANCE * error:
