@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 from apograph.align.modules import place_of
@@ -12,9 +11,8 @@ from apograph.evidence.coin_look import Plan, look
 from apograph.evidence.coin_products import ProductFold
 from apograph.evidence.coin_test import Coins
 from apograph.evidence.registry import Case
+from apograph.evidence.sources import opened_sources
 from apograph.evidence.stream import stream
-from apograph.findings import Refusal
-from apograph.release.tensor_store import open_store
 
 Place = tuple[str, str, int, int]
 
@@ -37,23 +35,18 @@ def explain(case: Case, planned: Plan, passed: Sequence[Coins], plan: Callable[.
     novel: frozenset[str] | None = None
     read = 0
     reference = planned.stores[0]
-    for base in (*case.bases, *case.claimed) if passed else ():
-        try:
-            store = open_store(base)
-        except Refusal:
-            continue
-        with closing(store):
-            found = match_tensors(store, reference)
-            if akin(found, store):
-                read += 1
-                left = frozenset(found.unmatched_candidate)
-                novel = left if novel is None else novel & left
-            stores = store, reference
-            configs = dict(base.config), dict(case.reference.config)
-            whole = plan(found.matches, stores, configs)
-            modules = tuple(m for m in whole.modules if place_of(m, 1) in wanted)
-            others = tuple(m for m in whole.others if place_of(m, 1) in wanted)
-            inner = replace(whole, modules=modules, others=others, fold=ProductFold(modules))
-            stream(inner.fold.matches, store, reference, [inner.fold])
-            places |= {place_of(c.module, 1) for c in look(inner) if c.counts}
+    for base, store in opened_sources(case) if passed else ():
+        found = match_tensors(store, reference)
+        if akin(found, store):
+            read += 1
+            left = frozenset(found.unmatched_candidate)
+            novel = left if novel is None else novel & left
+        stores = store, reference
+        configs = dict(base.config), dict(case.reference.config)
+        whole = plan(found.matches, stores, configs)
+        modules = tuple(m for m in whole.modules if place_of(m, 1) in wanted)
+        others = tuple(m for m in whole.others if place_of(m, 1) in wanted)
+        inner = replace(whole, modules=modules, others=others, fold=ProductFold(modules))
+        stream(inner.fold.matches, store, reference, [inner.fold])
+        places |= {place_of(c.module, 1) for c in look(inner) if c.counts}
     return Known(frozenset(places), read, novel or frozenset())

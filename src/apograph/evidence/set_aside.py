@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 
 from apograph.align.tensors import Match, Part, akin, match_tensors
 from apograph.evidence.moments import Moments
 from apograph.evidence.noise_law import noise_law
 from apograph.evidence.registry import Case
+from apograph.evidence.sources import opened_sources
 from apograph.evidence.stream import stream
 from apograph.evidence.transformation import RELATED, Transformation, transformation
-from apograph.findings import Refusal, Side
-from apograph.release.tensor_store import TensorStore, open_store
-from apograph.release.types import Release
+from apograph.findings import Side
+from apograph.release.tensor_store import TensorStore
 
 COMPUTED = tuple(kind for kind in RELATED if kind not in ("fine_tuned", "low_rank"))
 """Classes that only a computation from the other side's values gives. Two models that were trained from one
@@ -55,27 +54,20 @@ def set_aside(
     explained: set[str] = set()
     known: set[str] = set()
     bases = 0
-    sources: tuple[Release, ...] = (*case.bases, *case.claimed)
-    for source in sources:
-        try:
-            store = open_store(source)
-        except Refusal:
-            continue
-        with closing(store):
-            matching = match_tensors(store, candidate)
-            bases += akin(matching, store)
-            pairs = [m for m in matching.matches if m.candidate in wanted]
-            others = [_onward(m, wanted[m.candidate].match) for m in pairs]
-            near = stream(pairs, store, candidate)
-            far = stream(others, store, reference)
-            made = _made(pairs, near, store, candidate), _made(others, far, store, reference)
-            for pair, b, a in zip(pairs, near, far, strict=True):
-                name = pair.candidate.name
-                if max(abs(m.correlation or 0.0) for m in (a, b)) >= COUNTERPART:
-                    known.add(name)
-                both = pair.reference in made[0] and pair.reference in made[1]
-                if both or _as_near(a.sum_dd, b.sum_dd, wanted[pair.candidate].moments, fitted):
-                    explained.add(name)
+    for _, store in opened_sources(case):
+        matching = match_tensors(store, candidate)
+        bases += akin(matching, store)
+        pairs = [m for m in matching.matches if m.candidate in wanted]
+        others = [_onward(m, wanted[m.candidate].match) for m in pairs]
+        near, far = stream(pairs, store, candidate), stream(others, store, reference)
+        made = _made(pairs, near, store, candidate), _made(others, far, store, reference)
+        for pair, b, a in zip(pairs, near, far, strict=True):
+            name = pair.candidate.name
+            if max(abs(m.correlation or 0.0) for m in (a, b)) >= COUNTERPART:
+                known.add(name)
+            both = pair.reference in made[0] and pair.reference in made[1]
+            if both or _as_near(a.sum_dd, b.sum_dd, wanted[pair.candidate].moments, fitted):
+                explained.add(name)
     return Aside(frozenset(explained), frozenset(known), bases)
 
 

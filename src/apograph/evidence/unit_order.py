@@ -28,9 +28,9 @@ from apograph.evidence.coin_ceiling import CHANNELS, ceilings, part_of
 from apograph.evidence.coin_sketch import sketch
 from apograph.evidence.coin_test import FLOOR_P, FLOOR_SHARE, holm_adjusted
 from apograph.evidence.registry import Case, Part, examiner
+from apograph.evidence.sources import opened_sources
 from apograph.findings import Bearing, Exhibit, Finding, Measure, Message, Refusal, Strength
 from apograph.release.tensor_store import TensorStore, open_store
-from apograph.release.types import Release
 
 SORTED = 5.0
 """Standard deviations beyond which the norms of a side's units rise or fall with their place: such units were
@@ -159,19 +159,13 @@ def _explained(case: Case, passed: Sequence[Order], reference: TensorStore) -> s
     """Modules whose order a base or a claimed source has as well."""
     wanted = {o.module.halves[0].far.name: o.module.place for o in passed}
     explained = set()
-    sources: tuple[Release, ...] = (*case.bases, *case.claimed) if passed else ()
-    for source in sources:
-        try:
-            store = open_store(source)
-        except Refusal:
-            continue
-        with closing(store):
-            stores = store, reference
-            configs = dict(source.config), dict(case.reference.config)
-            modules = ungated(roles_of(stores, configs), stores)
-            modules = [m for m in modules if m.halves[1].far.name in wanted]
-            told = orders(modules, (store, reference))
-            explained |= {wanted[o.module.halves[1].far.name] for o in told if o.counts}
+    for source, store in opened_sources(case) if passed else ():
+        stores = store, reference
+        configs = dict(source.config), dict(case.reference.config)
+        modules = ungated(roles_of(stores, configs), stores)
+        modules = [m for m in modules if m.halves[1].far.name in wanted]
+        told = orders(modules, stores)
+        explained |= {wanted[o.module.halves[1].far.name] for o in told if o.counts}
     return explained
 
 

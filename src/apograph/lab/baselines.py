@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apograph.align.roles import Attention, Tower
+from apograph.evidence.invariant_measures import unbiased_cka
 from apograph.lab.layout import read, tower_of
 from apograph.lab.model import Model
 
@@ -93,21 +94,6 @@ def awm(a: Model, b: Model) -> float | None:
             theirs = read(b.weights, getattr(other.attention, role)).T.astype(float)
             found.append(unbiased_cka(mine, theirs[order] * sign[:, None]))
     return float(np.mean(found))
-
-
-def unbiased_cka(x: Matrix, y: Matrix) -> float:
-    """Linear CKA of two sets of rows [n, p] and [n, q] by the unbiased HSIC of Song et al. (2012)."""
-    n = len(x)
-    grams = [z @ z.T for z in (x, y)]
-    for gram in grams:
-        np.fill_diagonal(gram, 0.0)
-
-    def hsic(k: Matrix, m: Matrix) -> float:
-        total = float((k * m).sum()) + k.sum() * m.sum() / ((n - 1) * (n - 2))
-        return float((total - 2 * (k.sum(axis=0) @ m.sum(axis=1)) / (n - 2)) / (n * (n - 3)))
-
-    scale = hsic(grams[0], grams[0]) * hsic(grams[1], grams[1])
-    return hsic(*grams) / np.sqrt(scale) if scale > 0 else 0.0
 
 
 def _embedding(model: Model, tower: Tower) -> Matrix:
