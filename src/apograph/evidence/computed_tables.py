@@ -7,6 +7,7 @@ filterbanks are rows of narrow humps. Weights that were trained or drawn do neit
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -59,16 +60,21 @@ def _spread(x: Values) -> Values:
 
 
 def _regular(lines: Values) -> bool:
-    return _most(_recurrences(lines)) or _most(_humps(lines))
+    return any(_most(told(lines), len(lines)) for told in (_recurrences, _humps))
 
 
-def _most(told: list[bool]) -> bool:
-    return len(told) >= FEWEST and sum(told) >= MOST * len(told)
+def _most(told: Iterator[bool], lines: int) -> bool:
+    """Whether most are; asked no further than until too few of at most so many ``lines`` can be."""
+    yes = no = 0
+    for regular in told:
+        yes, no = yes + regular, no + (not regular)
+        if no > (1 - MOST) * lines:
+            return False
+    return yes + no >= FEWEST and yes >= MOST * (yes + no)
 
 
-def _recurrences(lines: Values) -> list[bool]:
+def _recurrences(lines: Values) -> Iterator[bool]:
     """Of every line that varies: whether x[t] = a x[t-1] + b x[t-2], outside stretches of zeros."""
-    told = []
     for x in lines:
         past = np.stack([x[1:-1], x[:-2]], axis=1)
         used = past.any(axis=1) | (x[2:] != 0)
@@ -77,14 +83,12 @@ def _recurrences(lines: Values) -> list[bool]:
             continue
         fit = np.linalg.lstsq(past, y, rcond=None)[0]
         left = float(np.mean((y - past @ fit) ** 2))
-        told.append(left < (1 - EXPLAINED) * float(np.var(y)))
-    return told
+        yield left < (1 - EXPLAINED) * float(np.var(y))
 
 
-def _humps(lines: Values) -> list[bool]:
+def _humps(lines: Values) -> Iterator[bool]:
     """Of every line with several values that are not zero: whether these are positive, side by side, in half
     of the line or less, and rise, then fall."""
-    told = []
     for x in lines:
         at = np.flatnonzero(x)
         if len(at) < 2:
@@ -92,5 +96,4 @@ def _humps(lines: Values) -> list[bool]:
         hump = x[at[0] : at[-1] + 1]
         slopes = np.sign(np.diff(hump))
         falls = bool(np.all(np.diff(slopes[slopes != 0]) <= 0))
-        told.append(bool(2 * len(hump) <= len(x) and hump.min() > 0 and falls))
-    return told
+        yield bool(2 * len(hump) <= len(x) and hump.min() > 0 and falls)
