@@ -45,7 +45,7 @@ def sampled_rows(match: Match, reference: TensorStore, candidate: TensorStore) -
 
 
 def _rows(store: TensorStore, part: Part, chosen: list[int], width: int) -> Values:
-    if chosen[-1] + 1 == len(chosen) <= ELEMENTS // width:  # side by side: one read
+    if chosen[-1] + 1 == len(chosen) and len(chosen) * width <= ELEMENTS:  # side by side: one read
         return values_of(stored(store, part, 0, len(chosen) * width)).reshape(len(chosen), width)
     cut = min(width, ELEMENTS)
     return np.stack([values_of(stored(store, part, k * width, k * width + cut)) for k in chosen])
