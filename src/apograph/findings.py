@@ -60,7 +60,10 @@ class Bearing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A measured quantity. ``name`` is a catalogue key below ``measure.``; ``interval`` is (low, high)."""
+    """A measured quantity. ``name`` is a catalogue key below ``measure.``; ``interval`` is (low, high).
+
+    ``unit``: "bytes", "bits", "share" (of 1; shown in per cent) or nothing. ``n``: of how many.
+    """
 
     name: str
     value: float | int | str | None

@@ -37,7 +37,12 @@ def test_strongest_first_between_and_within_channels() -> None:
         (Measure("no.such", 1234567), ("no.such", "1,234,567")),
         (Measure("no.such", None), ("no.such", "undefined")),
         (Measure("no\x1b", "\x1b", "\x1b"), ("no\\x1b", "\\x1b \\x1b")),
-        (Measure("explain.base", 3, "", 12), ("Shared, and in a base", "3 (n = 12)")),
+        (Measure("explain.base", 3, "", 12), ("Shared, and in a base", "3 of 12")),
+        (Measure("x", 5, "bytes", 1200), ("x", "5 of 1,200 bytes")),
+        (Measure("x", 3, n=2), ("x", "3 (n = 2)")),
+        (Measure("x", 0.6057, "share"), ("x", "60.6%")),
+        (Measure("x", 1.0, "share", 64), ("x", "100.0% (n = 64)")),
+        (Measure("x", 0.9999, "share", 4, (1e-9, 0.5)), ("x", ">99.9% (<0.1% to 50.0%, n = 4)")),
         (Measure("x", 0.5, "bytes", 4, (0.25, 1e-9)), ("x", "0.5 bytes (0.25 to 1e-09, n = 4)")),
     ],
 )

@@ -128,9 +128,14 @@ def weights(bearing: Bearing, bases: int = 0) -> Conclusion:
 def test_the_stronger_relation_stands_and_the_other_is_noted() -> None:
     got = merged(files("common origin", "conclusion.common"), weights(Bearing.DISTINCTIVE, 1))
     assert got.relation == "same initialisation or derivative"
-    assert got.basis == ("code.x", "weights.coins")
+    assert got.basis == ("weights.coins", "code.x")
     assert "conclusion.common" in {n.key for n in got.notes}
+    got = merged(files("common ancestor"), weights(Bearing.DISTINCTIVE, 1))
+    assert got.basis == ("weights.coins",), "what a base explains carries no relation beyond it"
+    got = merged(files("undetermined"), weights(Bearing.AGAINST))
+    assert got.basis == ("code.x",), "the weights found nothing on which doubt could rest"
     got = merged(files("copy or derivative", "conclusion.copy.unknown"), weights(Bearing.DISTINCTIVE))
+    assert got.basis == ("code.x", "weights.coins")
     assert got.relation == "copy or derivative"
     assert "conclusion.weights.coins" in {n.key for n in got.notes}
 

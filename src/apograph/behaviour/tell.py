@@ -10,6 +10,10 @@ from apograph.findings import Exhibit, Measure, Message, Param, Strength
 
 CHANNEL = "answers"
 Effect = tuple[float, float, float]
+SHARES = frozenset(
+    ("agreement", "contained_first", "contained_second", "character_identical", "low_margin", "upper_rate")
+)
+"""Measures that are shares of 1; a reader sees them in per cent."""
 
 
 def words(key: str, **params: Param) -> Message:
@@ -21,7 +25,8 @@ def measure(name: str, value: float | None, n: int | None = None, interval: Effe
     """The measure ``answers.<name>``; a value without a finite number is undefined."""
     if isinstance(value, float) and not math.isfinite(value):
         value = None
-    return Measure(f"answers.{name}", value, n=n, interval=None if interval is None else interval[1:])
+    spread = None if interval is None else interval[1:]
+    return Measure(f"answers.{name}", value, "share" if name in SHARES else "", n, spread)
 
 
 def effect(name: str, found: Effect | None, n: int) -> tuple[Measure, ...]:

@@ -96,12 +96,17 @@ def _measures(found: Analysis, matched: int, units: int) -> tuple[Measure, ...]:
     consistency = mean_consistency([r.match for r in rows])
     return (
         Measure("code_matched", matched, n=units),
-        Measure("code_covered", round(right, 4)),
-        Measure("code_covering", round(left, 4)),
+        Measure("code_covered", round(right, 4), "share"),
+        Measure("code_covering", round(left, 4), "share"),
         Measure("code_bits", round(found.shared_bits), "bits"),
         Measure("code_explained", round(found.shared_bits - found.own_bits), "bits"),
         Measure("code_own", round(found.own_bits), "bits"),
-        Measure("code_consistency", round(consistency, 4), n=sum(r.match.names().occurrences for r in rows)),
+        Measure(
+            "code_consistency",
+            round(consistency, 4),
+            "share",
+            n=sum(r.match.names().occurrences for r in rows),
+        ),
     )
 
 
@@ -114,8 +119,8 @@ def _nothing(found: Analysis, smaller: float) -> Finding:
         message=Message("code.functions.nothing", {"n": len(found.candidate.units)}),
         bearing=Bearing.AGAINST if much else Bearing.CONTEXT,
         measures=(
-            Measure("code_covered", round(right, 4)),
-            Measure("code_covering", round(left, 4)),
+            Measure("code_covered", round(right, 4), "share"),
+            Measure("code_covering", round(left, 4), "share"),
         ),
         limits=(Message("code.limit"),),
     )

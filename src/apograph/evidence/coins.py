@@ -155,7 +155,7 @@ def _novel(novel: Sequence[Coins]) -> Finding:
         Message("weights.coins_novel.found", params),
         Bearing.CONTEXT,
         Strength("exact", best, Message("weights.coins.null")),
-        (Measure("coins_beyond", len(novel)), Measure("coins_share", agree / thrown, n=thrown)),
+        (Measure("coins_beyond", len(novel)), Measure("coins_share", agree / thrown, "share", n=thrown)),
         alternatives=(Message("weights.coins.alternative.seed"),),
     )
 
@@ -176,7 +176,7 @@ def _finding(
         Measure("weights_bases", bases),
         Measure("coins_passed", len(passed), n=len(coins)),
         Measure("coins_beyond", len(beyond), n=len(coins)),
-        Measure("coins_share", agree / thrown if thrown else None, n=thrown),
+        Measure("coins_share", agree / thrown if thrown else None, "share", n=thrown),
         Measure("coins_cosine", median(c.cosine for c in beyond or coins)),
     ]
     if ratio is not None:

@@ -235,8 +235,8 @@ def _finding(
         Bearing.DISTINCTIVE if made >= COUNTS else Bearing.CONTEXT,
         Strength("descriptive"),
         measures=(
-            Measure("weights_made", made, n=len(aligned.compared)),
-            Measure("weights_computed", _shares(plain, aligned, COMPUTED)),
+            Measure("weights_made", made, "share", n=len(aligned.compared)),
+            Measure("weights_computed", _shares(plain, aligned, COMPUTED), "share"),
             Measure("weights_bases", aligned.aside.bases),
             Measure("gauge_modules", len(verdict.counts), n=len(found.modules)),
             Measure("gauge_tensors", len(aligned.told), n=len(aligned.told) + _left(aligned)),

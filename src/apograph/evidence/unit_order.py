@@ -219,7 +219,7 @@ def _finding(
         (
             Measure("order_modules", len(tested)),
             Measure("order_beyond", len(beyond), n=len(tested)),
-            Measure("order_share", share, n=sum(o.n for o in told)),
+            Measure("order_share", share, "share", n=sum(o.n for o in told)),
             Measure("coins_ratio", ratio),
         ),
         (Exhibit("table", {"columns": columns, "rows": rows}, Message("weights.unit_order.table")),),

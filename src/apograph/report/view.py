@@ -9,9 +9,11 @@ from apograph.findings import Bearing, Finding, Location, Measure, ReleaseInfo, 
 from apograph.report.escape import visible
 from apograph.report.figures.cells import commit, side_name
 from apograph.report.sentence import sentence
-from apograph.report.words import catalogue, say
+from apograph.report.words import catalogue, percent, say
 from apograph.weigh.evalues import CHANCE
 
+SHARE = "share"
+"""The unit of a measure that is a part of 1."""
 STRONGEST_FIRST = (Bearing.DISTINCTIVE, Bearing.SUPPORTING, Bearing.AGAINST, Bearing.CONTEXT)
 
 
@@ -99,27 +101,29 @@ def meaning(finding: str, lang: str) -> str | None:
 def measure(value: Measure, lang: str) -> tuple[str, str]:
     """A measure's name in words and its value with unit, number of cases and interval."""
     name = catalogue(lang).get(f"measure.{value.name}", visible(value.name, 80))
-    told = number(value.value, lang)
-    if value.unit:
+    told, n = number(value.value, lang, value.unit), value.n
+    if isinstance(value.value, int) and n is not None and n >= value.value:
+        told, n = say("report.of", lang, value=told, n=n), None
+    if value.unit and value.unit != SHARE:
         told += " " + catalogue(lang).get(f"unit.{value.unit}", visible(value.unit, 20))
     beside = []
     if value.interval is not None:
-        low, high = (number(bound, lang) for bound in value.interval)
+        low, high = (number(bound, lang, value.unit) for bound in value.interval)
         beside.append(say("report.interval", lang, low=low, high=high))
-    if value.n is not None:
-        beside.append(say("report.cases", lang, n=value.n))
+    if n is not None:
+        beside.append(say("report.cases", lang, n=n))
     return name, f"{told} ({', '.join(beside)})" if beside else told
 
 
-def number(value: float | int | str | None, lang: str) -> str:
-    """A measured value as it is read: whole numbers grouped, others with four digits."""
+def number(value: float | int | str | None, lang: str, unit: str = "") -> str:
+    """A measured value as it is read: shares in per cent, whole numbers grouped, others with four digits."""
     if value is None:
         return say("report.undefined", lang)
     if isinstance(value, str):
         return visible(value, 120)
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.4g}"
+    return percent(value) if unit == SHARE else f"{value:.4g}"
 
 
 def size(count: int) -> str:

@@ -48,4 +48,7 @@ def headline(findings: Sequence[Finding]) -> Message | None:
     if max((e for e in by_channel.values() if e is not None), default=0.0) < e_value(log10(CHANCE)):
         return None
     average = sum(1.0 if e is None else e for e in by_channel.values()) / len(CHANNELS)
-    return Message("conclusion.note.e_value", {"list": ", ".join(told), "e": average})
+    shown = float(f"{average:.2g}")
+    return Message(
+        "conclusion.note.e_value", {"list": ", ".join(told), "e": int(shown) if shown >= 10 else shown}
+    )

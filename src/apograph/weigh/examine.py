@@ -49,7 +49,7 @@ def examine(
             progress(examiner.name, number, len(examiners))
         if lacking := _lacking(case, examiner):
             unexamined += lacking
-        elif _run(case, examiner, findings, unexamined):
+        elif run(case, examiner, findings, unexamined):
             examined.add(examiner.channel)
     unexamined += _faults(case)
     settings: dict[str, Param] = {"only": ",".join(sorted(set(only)))} if only else {}
@@ -82,7 +82,7 @@ def chosen(only: tuple[str, ...]) -> list[Examiner]:
     return [e for e in examiners if not only or e.channel in only]
 
 
-def _run(case: Case, examiner: Examiner, findings: list[Finding], unexamined: list[Unexamined]) -> bool:
+def run(case: Case, examiner: Examiner, findings: list[Finding], unexamined: list[Unexamined]) -> bool:
     """Whether the examiner ran to its end; what it found before a failure is kept."""
     try:
         for result in examiner.run(case):

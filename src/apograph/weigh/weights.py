@@ -64,20 +64,27 @@ def merged(files: Conclusion, weights: Conclusion | None) -> Conclusion:
     if weights is None or files.relation == "identical":
         return files
     mine, theirs = RANK[weights.relation], RANK[files.relation]
-    basis = tuple(dict.fromkeys((*files.basis, *weights.basis)))
     if files.relation == weights.relation == "copy or derivative":
         notes = _once([*files.notes, weights.sentence])
-        return joined(replace(files, basis=basis, strength=weights.strength, notes=notes), weights)
+        return joined(replace(_resting(files, weights), strength=weights.strength, notes=notes), weights)
     if weights.relation == "merge" and files.relation == "copy or derivative":
         notes = _once([*weights.notes, files.sentence])
-        return joined(replace(weights, basis=basis, notes=notes), files)
+        return joined(replace(_resting(weights, files), notes=notes), files)
     if mine > max(theirs, RELATED) or (mine == RELATED and theirs == 0):
         notes = _once([*weights.notes, *([files.sentence] if theirs >= RELATED else [])])
-        return replace(weights, basis=basis, notes=notes)
+        return replace(_resting(weights, files), notes=notes)
     unread = files.sentence.key == "conclusion.undetermined.too_little"
     if unread or (mine == 1 and theirs < RELATED):
-        return replace(weights, basis=basis)
-    return replace(files, basis=basis, notes=_once([*files.notes, weights.sentence]))
+        return _resting(weights, files)
+    return replace(_resting(files, weights), notes=_once([*files.notes, weights.sentence]))
+
+
+def _resting(stands: Conclusion, other: Conclusion) -> Conclusion:
+    """``stands``, resting on the other's findings as well where these show a relation or the same one."""
+    rank = RANK[other.relation]
+    if rank <= RELATED and rank != RANK[stands.relation]:
+        return stands
+    return replace(stands, basis=tuple(dict.fromkeys((*stands.basis, *other.basis))))
 
 
 def _once(messages: Iterable[Message]) -> tuple[Message, ...]:
