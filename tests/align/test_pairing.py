@@ -22,7 +22,8 @@ def signs(seed: int, *shape: int) -> np.ndarray:
 @pytest.mark.parametrize("limit", [2048, 0])
 def test_reordered_and_flipped_rows_are_found(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pairing, "ASSIGNED", limit)
-    monkeypatch.setattr(pairing, "_ROWS", 7)
+    monkeypatch.setattr(pairing, "STEP", 7)
+    monkeypatch.setattr(pairing, "WIDE", 11)
     a = [drawn(1, 60, 32), drawn(2, 60, 32)]
     order = np.random.default_rng(3).permutation(60)
     b = [m[order] * signs(n, 60, 1) + 0.3 * drawn(9 + n, 60, 32) for n, m in enumerate(a)]

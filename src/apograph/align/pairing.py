@@ -1,11 +1,13 @@
 """Which unit of one module answers which of another, without a look at any sign that is tested.
 
-Every similarity here is a sum of absolute values, or of norms of blocks: changing the sign of a unit on
-either side changes none of them. So a coin stays fair whichever pairs are chosen. Pairs are one-to-one.
+Every similarity that may serve a test is a sum of absolute values, or of norms of blocks: changing the sign
+of a unit on either side changes none of them. So a coin stays fair whichever pairs are chosen. Pairs are
+one-to-one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -13,9 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float32]
+Index: TypeAlias = NDArray[np.int64]
 ASSIGNED = 2048
 """Units up to which the best assignment is found (Kuhn-Munkres, cubic); beyond, mutual nearest neighbours."""
-_ROWS = 512
+REST = 2048
+"""Units without a mutual best partner, on either side, that are still assigned to each other."""
+COARSE = 128
+"""Numbers of a row by which partners are looked for first, where it has a multiple of that."""
+CLEAR = 0.5
+"""Mean |cosine| from which a partner that was found so needs no closer look."""
+STEP = 512
+WIDE = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +70,70 @@ def as_stored(a: Sketch, b: Sketch) -> bool:
     return a.shape == b.shape and a.near.shape == b.near.shape
 
 
-def assigned(a: list[Floats], b: list[Floats]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def assigned(a: Sequence[Floats], b: Sequence[Floats]) -> tuple[Index, Index]:
     """One-to-one pairs of rows by the sum of |cosine| over several matrices each: the best assignment, or
-    mutual nearest neighbours for many rows, found in pieces."""
-    a, b = [_unit(x) for x in a], [_unit(x) for x in b]
-    if max(len(a[0]), len(b[0])) <= ASSIGNED:
-        return best(_sum(a, b))
-    right = np.empty(len(a[0]), np.int64)
-    top, left = np.full(len(b[0]), -1.0, np.float32), np.zeros(len(b[0]), np.int64)
-    for start in range(0, len(a[0]), _ROWS):
-        table = _sum([x[start : start + _ROWS] for x in a], b)
-        right[start : start + _ROWS] = table.argmax(1)
-        place = table.argmax(0)
-        values = table[place, np.arange(len(left))]
-        better = values > top
-        top[better], left[better] = values[better], start + place[better]
-    rows = np.flatnonzero(left[right] == np.arange(len(right)))
-    return rows, right[rows]
+    mutual nearest neighbours for many rows."""
+    pairs = [(unit_rows(x), unit_rows(y)) for x, y in zip(a, b, strict=True)]
+    if max(len(pairs[0][0]), len(pairs[0][1])) <= ASSIGNED:
+        return best(_table(pairs))
+    found, mutual = partners(pairs)
+    rows = np.flatnonzero(mutual)
+    return rows, found[rows]
 
 
-def best(table: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def pair_rows(a: Sequence[Floats], b: Sequence[Floats], signed: bool = False) -> Index:
+    """For each unit of the first side its partner on the second, -1 for none, no partner twice, by the sum of
+    |cosines| (of cosines, where ``signed``) of their rows.
+
+    ``a`` and ``b`` hold the same kinds of rows, [units, numbers] each: gate's and up's, say. Each other's
+    best first, the rest by assignment, up to ``REST`` units. Rows of several times ``COARSE`` numbers have to
+    be sketches (``gauge.sketch``): sums of such are sketches again, four times cheaper to compare.
+    """
+    fine = [(unit_rows(x), unit_rows(y)) for x, y in zip(a, b, strict=True)]
+    index = np.full(len(a[0]), -1, np.int64)
+    short = [(_folded(x), _folded(y)) for x, y in zip(a, b, strict=True)]
+    if any(x.shape != y.shape for x, y in zip(short[0], fine[0], strict=True)):
+        found, mutual = partners(short, signed)
+        some = np.flatnonzero(mutual)
+        sums = _along([(x[some], y[found[some]]) for x, y in fine], signed)
+        some = some[sums >= CLEAR * len(fine)]
+        index[some] = found[some]
+    for assign in (False, True):
+        left, free = np.flatnonzero(index < 0), np.setdiff1d(np.arange(len(b[0])), index)
+        if not len(left) or not len(free):
+            break
+        some_pairs = [(x[left], y[free]) for x, y in fine]
+        if not assign:
+            found, mutual = partners(some_pairs, signed)
+            index[left[mutual]] = free[found[mutual]]
+        elif max(len(left), len(free)) <= REST:
+            rows, columns = best(_table(some_pairs, signed))
+            index[left[rows]] = free[columns]
+    return index
+
+
+def partners(pairs: Sequence[tuple[Floats, Floats]], signed: bool = False) -> tuple[Index, NDArray[np.bool_]]:
+    """The best partner of every row of the first side, by the sum of |products| (of products, where
+    ``signed``) over all ``pairs``, and whether each is the other's best. Memory: ``STEP`` times ``WIDE``."""
+    units, others = len(pairs[0][0]), len(pairs[0][1])
+    found, top = np.zeros(units, np.int64), np.full(units, -np.inf, np.float32)
+    back = np.full(others, -np.inf, np.float32)
+    for start in range(0, units, STEP):
+        for first in range(0, others, WIDE):
+            rows, columns = slice(start, start + STEP), slice(first, first + WIDE)
+            table = _table([(x[rows], y[columns]) for x, y in pairs], signed)
+            places = table.argmax(axis=1)
+            values = table[np.arange(len(places)), places]
+            better = values > top[rows]
+            found[rows][better], top[rows][better] = first + places[better], values[better]
+            np.maximum(back[columns], table.max(axis=0), out=back[columns])
+    mutual = top >= back[found] if others else np.zeros(units, bool)
+    once = np.zeros(units, bool)
+    once[np.unique(np.where(mutual, found, -1), return_index=True)[1]] = True
+    return found, mutual & once
+
+
+def best(table: NDArray[Any]) -> tuple[Index, Index]:
     """Rows and columns of the assignment with the largest sum."""
     from scipy.optimize import linear_sum_assignment
 
@@ -109,25 +163,50 @@ def _hidden(s: Sketch) -> list[Floats]:
     return found if s.gate is None else [*found, s.gate[:, 0]]
 
 
-def _taken(s: Sketch, places: NDArray[np.int64]) -> Sketch:
+def _taken(s: Sketch, places: Index) -> Sketch:
     return Sketch(s.near[places], s.far[places], None if s.gate is None else s.gate[places])
 
 
-def _unit(x: NDArray[Any]) -> NDArray[Any]:
-    made: NDArray[Any] = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-30)
-    return made
+def unit_rows(rows: NDArray[Any]) -> Floats:
+    """Every row divided by its length; rows of zeros stay."""
+    long = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    return np.asarray(rows / np.maximum(long, 1e-30)[:, None], np.float32)
 
 
-def _absolute(a: Floats, b: Floats) -> NDArray[Any]:
-    made: NDArray[Any] = np.abs(_unit(a) @ _unit(b).T)
-    return made
+def cosines(a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.float64]:
+    """The cosine of each row with that of the same number."""
+    return np.asarray(np.einsum("ij,ij->i", unit_rows(a), unit_rows(b), dtype=np.float64))
 
 
-def _sum(a: list[Floats], b: list[Floats]) -> NDArray[Any]:
-    table: NDArray[Any] = np.abs(a[0] @ b[0].T)
-    for x, y in zip(a[1:], b[1:], strict=True):
-        table += np.abs(x @ y.T)
-    return table
+def _folded(rows: Floats) -> Floats:
+    """Sketches of ``COARSE`` numbers, with length 1."""
+    if rows.shape[1] % COARSE:
+        return unit_rows(rows)
+    return unit_rows(rows.reshape(len(rows), -1, COARSE).sum(axis=1))
+
+
+def _along(pairs: Sequence[tuple[Floats, Floats]], signed: bool) -> Floats:
+    """The sum, over ``pairs``, of the |product| of each row with that of the same number."""
+    found = np.zeros(len(pairs[0][0]), np.float32)
+    for x, y in pairs:
+        part = np.einsum("ij,ij->i", x, y)
+        found += part if signed else np.abs(part)
+    return found
+
+
+def _absolute(a: Floats, b: Floats) -> Floats:
+    return _table([(unit_rows(a), unit_rows(b))])
+
+
+def _table(pairs: Sequence[tuple[Floats, Floats]], signed: bool = False) -> Floats:
+    """The sum, over ``pairs``, of the |products| of every row with every one of the other side."""
+    whole: Floats | None = None
+    for x, y in pairs:
+        part = x @ y.T
+        part = part if signed else np.abs(part, out=part)
+        whole = part if whole is None else np.add(whole, part, out=whole)
+    assert whole is not None
+    return whole
 
 
 def _blocks(x: NDArray[Any]) -> NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -96,11 +97,15 @@ def part(store: TensorStore, view: View, rows: Places | None = None, columns: Pl
     them, without decoding the others; rows far apart are read one by one. Raises as ``read``."""
     shape = stored_shape(store, view)
     kind = element_type(store.dtype(view.name))
+    out = chosen(view, 1 if not shape else shape[-1] if view.turned else shape[0])
     if len(shape) < 2 or kind is None or kind.elements > 1 or store.raw(view.name, 0, 0) is None:
-        whole = read(store, view)
-        whole = whole if rows is None else whole[rows]
+        if rows is not None and len(rows) and not view.turned:  # only the rows that these span
+            first, stop = int(out[rows[0]]), int(out[rows[-1]]) + 1
+            whole = read(store, replace(view, start=first, stop=stop, period=0))[out[rows] - first]
+        else:
+            whole = read(store, view)
+            whole = whole if rows is None else whole[rows]
         return np.ascontiguousarray(whole if columns is None else whole[:, columns])
-    out = chosen(view, shape[1] if view.turned else shape[0])
     out = out if rows is None else out[rows]
     into = np.arange(shape[0] if view.turned else shape[1]) if columns is None else columns
     lines, across = (into, out) if view.turned else (out, into)
@@ -110,11 +115,19 @@ def part(store: TensorStore, view: View, rows: Places | None = None, columns: Pl
         first, stop = (offset + int(n) * shape[1] for n in (some[0], some[-1] + 1))
         raw = store.raw(view.name, first, stop)
         assert raw is not None
-        found.append(raw.reshape(-1, shape[1])[some - some[0]][:, across])
+        found.append(_taken(_taken(raw.reshape(-1, shape[1]), some - some[0], 0), across, 1))
     taken = np.concatenate(found) if found else np.zeros((0, len(across)), np.uint16)
     values = kind.decode(np.ascontiguousarray(taken).reshape(-1).view(np.uint8)) if taken.size else taken
     matrix = bounded(values).astype(np.float32, copy=False).reshape(taken.shape)
     return np.ascontiguousarray(matrix.T if view.turned else matrix)
+
+
+def _taken(values: NDArray[Any], places: Places, axis: int) -> NDArray[Any]:
+    """Some lines; those that stand one after the other without a copy."""
+    if not len(places) or places[-1] - places[0] + 1 > len(places):
+        return np.take(values, places, axis=axis)
+    run = slice(int(places[0]), int(places[-1]) + 1)
+    return values[run] if axis == 0 else values[:, run]
 
 
 def _runs(lines: Places, most: int) -> list[Places]:

@@ -37,8 +37,10 @@ class Axis:
 
     def last(self, values: Floats) -> Floats:
         """``values`` [..., places] with the last axis carried over. Exact maps keep the type of the values,
-        others are computed in float64."""
-        x = values if self.exact else values.astype(np.float64)
+        mixing computes in that of ``mix``, all else in float64."""
+        x = values
+        if not self.exact:
+            x = values.astype(np.float64 if self.mix is None else self.mix.dtype, copy=False)
         if self.before is not None:
             x = x * self.before.astype(x.dtype)
         if self.index is not None:
@@ -48,16 +50,26 @@ class Axis:
                 x[..., gone] = 0
         if self.mix is not None:
             blocks, size = self.mix.shape[:2]
-            if blocks == 1:
-                x = x @ self.mix[0]
-            else:
-                parts = x.reshape(*x.shape[:-1], blocks, size)
-                x = np.einsum("...bs,bst->...bt", parts, self.mix).reshape(x.shape)
+            parts = x.reshape(-1, blocks, size).swapaxes(0, 1)
+            x = (parts @ self.mix).swapaxes(0, 1).reshape(*x.shape[:-1], -1)
         return x if self.after is None else x * self.after.astype(x.dtype)
 
     def first(self, values: Floats) -> Floats:
         """The same for the first axis."""
         return self.last(values.T).T
+
+    def cut(self, first: int, stop: int) -> tuple[Axis, NDArray[np.int64] | None]:
+        """The map of places [first, stop) of the result (whole blocks of ``mix``, but for a single one), and
+        which of the candidate's places it needs, in that order (-1: none); None: all, as they are stored."""
+        after = None if self.after is None else self.after[first:stop]
+        if self.mix is not None and len(self.mix) == 1:
+            return replace(self, mix=self.mix[:, :, first:stop], after=after), None
+        places = np.arange(first, stop) if self.index is None else self.index[first:stop]
+        before = None if self.before is None else self.before[np.maximum(places, 0)]
+        mix = self.mix
+        if mix is not None:
+            mix = mix[first // mix.shape[1] : stop // mix.shape[1]]
+        return Axis(before, None, mix, after), places
 
     def scaled(self, before: Floats, after: Floats) -> Axis:
         """This map between two scalings: of the candidate's places, and of the result's."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from apograph.align.gauge.axis import Axis
 from apograph.align.gauge.mixing import KINDS, Kind, Mixing, mixing_of
-from apograph.align.gauge.pairing import cosines
 from apograph.align.gauge.types import Geometry
+from apograph.align.pairing import cosines
 
 Floats: TypeAlias = NDArray[Any]
 Index: TypeAlias = NDArray[np.int64]
@@ -49,8 +49,9 @@ class Heads:
 def heads_map(
     matrices: tuple[tuple[Floats, ...], tuple[Floats, ...]], shapes: tuple[Geometry, Geometry], rotary: Rotary
 ) -> Heads | None:
-    """Of each side (q, k, v, o), q/k/v [out, width] and o [width, out], over one stream. None where
-    heads have different sizes, or query heads are shared out unevenly."""
+    """The map of the heads between the two sides' (q, k, v, o), [heads times size, numbers] each, k and v
+    over all channels, q and the columns of o as sketches or whole. None where heads have different sizes, or
+    query heads are shared out unevenly."""
     sides = [_split(m, g) for m, g in zip(matrices, shapes, strict=True)]
     if shapes[0].size != shapes[1].size or any(g.heads % g.groups for g in shapes):
         return None
@@ -64,10 +65,9 @@ def heads_map(
 
 
 def _split(matrices: tuple[Floats, ...], shape: Geometry) -> list[Floats]:
-    """[heads, size, width] each."""
-    q, k, v, o = matrices
+    """[heads, size, numbers] each."""
     counts = shape.heads, shape.groups, shape.groups, shape.heads
-    return [m.reshape(n, shape.size, -1) for n, m in zip(counts, (q, k, v, o.T), strict=True)]
+    return [m.reshape(n, shape.size, -1) for n, m in zip(counts, matrices, strict=True)]
 
 
 def _likeness(a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> NDArray[np.float64]:

@@ -68,6 +68,16 @@ def named_roles(store: TensorStore, config: Mapping[str, Json]) -> Roles:
     return Roles(tuple(made))
 
 
+def output_layer(store: TensorStore) -> str | None:
+    """The matrix (tokens, width) that makes a language model's logits, by its name: the output layer, or the
+    embedding where the two are one."""
+    for known in (_HEAD, _EMBEDDING):
+        for name, info in store.infos.items():
+            if known.search(name) and len(info.shape or ()) == 2 and not _LAYER.match(name):
+                return name
+    return None
+
+
 def _tower(store: TensorStore, prefix: str, layers: list[Layer], heads: list[Head]) -> Tower | None:
     blocks = [_block(store, f"{prefix}{n}", layer, heads) for n, layer in enumerate(layers)]
     kept = tuple(b for b in blocks if b.attention is not None or b.mlps)

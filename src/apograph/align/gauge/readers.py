@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from apograph.align.gauge.axis import Axis
 from apograph.align.role_views import read
-from apograph.align.roles import Block, Norm, Tower
+from apograph.align.roles import Block, Norm
 from apograph.release.tensor_store import TensorStore
 
 Floats: TypeAlias = NDArray[Any]
@@ -53,16 +53,3 @@ def reader(
             return stream, False
     small = np.abs(a) < DEAD * np.median(np.abs(a))
     return stream.scaled(b, np.where(small, 0.0, 1 / np.where(small, 1.0, a))), True
-
-
-def tables(store: TensorStore, tower: Tower) -> tuple[list[Floats], bool]:
-    """Tables over the stream, [rows, width] each, and whether their rows are a vocabulary."""
-    if tower.embedding is not None:
-        return [read(store, tower.embedding)], True
-    views = [v for v in (tower.positions, *tower.other) if v is not None]
-    found = []
-    for view in views:
-        values = read(store, view)
-        if values.ndim == 2 and tower.width in values.shape:
-            found.append(values if values.shape[1] == tower.width else np.ascontiguousarray(values.T))
-    return found, False

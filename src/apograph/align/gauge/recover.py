@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -13,12 +14,14 @@ from numpy.typing import NDArray
 
 from apograph.align.gauge.axis import PLAIN, Axis
 from apograph.align.gauge.heads import Heads, heads_map
-from apograph.align.gauge.layers import layer_pairs
-from apograph.align.gauge.readers import before_attention, before_mlp, reader, tables
+from apograph.align.gauge.layers import layer_pairs, some_of
+from apograph.align.gauge.readers import before_attention, before_mlp, reader
 from apograph.align.gauge.residual import stream_map
+from apograph.align.gauge.sketch import Onto, onto, sketch
+from apograph.align.gauge.table import table_of
 from apograph.align.gauge.types import Gauge, Geometry, ModuleMap, Piece, StreamMap
 from apograph.align.gauge.units import unit_map
-from apograph.align.role_views import read, view_shape
+from apograph.align.role_views import part, read, view_shape
 from apograph.align.roles import Attention, Block, Mlp, Roles, Tower, View
 from apograph.release.tensor_store import TensorStore
 
@@ -39,8 +42,9 @@ def recover(
 ) -> Gauge:
     """The map from the candidate's order, signs, scales and basis to the reference's.
 
-    Towers of one width, of one kind if possible, are taken in their order. Memory: the matrices of one layer
-    of each side, and both embeddings. Whether what was found is more than lossless changes reach between
+    Towers of one width, of one kind if possible, are taken in their order. Memory: what the stream needs
+    (``residual``), or the sketches of one layer's MLP, or its v and k twice with the sketches of q and o, and
+    blocks of ``sketch.STEP`` elements. Whether what was found is more than lossless changes reach between
     strangers is not decided here: ``ModuleMap.held`` and ``chance`` say how well units agree in a matrix that
     was not used. Layers that are not begun within ``limit`` seconds are named in ``late``.
     Raises Refusal as the stores do.
@@ -82,10 +86,12 @@ class _Towers:
 
     def run(self) -> Gauge:
         self.stream = self._stream()
+        self.plain, self.turned = onto(self.stream.width), onto(self.stream.width, self.stream.axis)
         blocks = self.towers[0].blocks, self.towers[1].blocks
         pairs = layer_pairs(
-            [partial(self._rows, 0, block) for block in blocks[0]],
-            [partial(self._rows, 1, block) for block in blocks[1]],
+            [partial(self._some, block) for block in blocks[0]],
+            [partial(self._all, block) for block in blocks[1]],
+            self.plain,
         )
         late = []
         for i, j in pairs:
@@ -107,30 +113,48 @@ class _Towers:
         )
 
     def _stream(self) -> StreamMap:
-        sides = [tables(s, t) for s, t in zip(self.stores, self.towers, strict=True)]
-        (a, vocabulary), (b, other) = sides
+        (a, vocabulary), (b, other) = (table_of(*x) for x in zip(self.stores, self.towers, strict=True))
         plain = StreamMap(self.towers[0].label, "same", PLAIN, self.towers[0].width, 0.0)
-        if vocabulary != other or not a or not b:
+        if vocabulary != other or a is None or b is None or not (vocabulary or a.count == b.count):
             return plain
-        if not vocabulary:
-            same = len(a) == len(b) and all(x.shape == y.shape for x, y in zip(a, b, strict=True))
-            if not same:
-                return plain
-        found = stream_map(self.towers[0].label, np.concatenate(a), np.concatenate(b), vocabulary)
-        return found or plain
+        found = stream_map(self.towers[0].label, a, b, vocabulary) or plain
+        tower = self.towers[1]
+        views = [v for v in (tower.embedding, tower.positions, *tower.other) if v is not None]
+        if found.axis.mix is None or self.stores[1].dtype(views[0].name) in ("F32", "F64"):
+            return found
+        # Stored in 16 bits or fewer: rounding to float32 is nothing beside that.
+        return replace(found, axis=replace(found.axis, mix=found.axis.mix.astype(np.float32)))
 
-    def _rows(self, side: int, block: Block) -> Floats | None:
-        """Rows by which a layer is told from others: of up, or of v; in the reference's channels."""
+    def _telling(self, side: int, block: Block) -> tuple[View, Floats | None] | None:
+        """The rows by which a layer is told from others, up's or v's, and the gains before them."""
         if block.mlps:
             view, norm = block.mlps[0].up, before_mlp(block)
         elif block.attention is not None:
             view, norm = block.attention.v, before_attention(block)
         else:
             return None
-        rows = read(self.stores[side], view)
-        if norm is not None:
-            rows = rows * read(self.stores[side], norm.gain)
-        return rows if side == 0 else self.stream.axis.last(rows)
+        if view_shape(self.stores[side], view)[1] != self.stream.width:
+            return None
+        return view, None if norm is None else read(self.stores[side], norm.gain)
+
+    def _some(self, block: Block) -> Floats | None:
+        """Some of the reference's rows."""
+        found = self._telling(0, block)
+        if found is None:
+            return None
+        view, gains = found
+        rows = part(self.stores[0], view, some_of(view_shape(self.stores[0], view)[0]))
+        return rows if gains is None else rows * gains
+
+    def _all(self, block: Block) -> Floats | None:
+        """Sketches of all of the candidate's rows in the reference's channels."""
+        found = self._telling(1, block)
+        if found is None:
+            return None
+        view, gains = found
+        axis = self.stream.axis
+        turned = self.turned if gains is None else onto(len(gains), axis.scaled(gains, np.ones(len(gains))))
+        return sketch(self.stores[1], view, turned)
 
     def _block(self, a: Block, b: Block) -> None:
         if a.attention is not None and b.attention is not None:
@@ -143,34 +167,57 @@ class _Towers:
     def _experts(self, a: Block, b: Block, into: Axis) -> Sequence[tuple[Mlp, Mlp]]:
         if len(a.mlps) == len(b.mlps) == 1:
             return [(a.mlps[0], b.mlps[0])]
-        rows: list[list[Callable[[], Floats | None]]] = [
-            [partial(read, self.stores[0], m.up) for m in a.mlps],
-            [partial(self._into, into, m.up) for m in b.mlps],
-        ]
-        pairs = layer_pairs(*rows)
+        maps = self._onto(into)
+
+        def some(mlp: Mlp) -> Floats:
+            return part(self.stores[0], mlp.up, some_of(view_shape(self.stores[0], mlp.up)[0]))
+
+        pairs = layer_pairs(
+            [partial(some, m) for m in a.mlps],
+            [partial(sketch, self.stores[1], m.up, maps[1]) for m in b.mlps],
+            maps[0],
+        )
         if a.router is not None and b.router is not None and len(pairs) == len(a.mlps):
             order = np.array([j for _, j in sorted(pairs)], np.int64)
             self._piece(a.router, b.router, Axis(index=order), into, None)
         return [(a.mlps[i], b.mlps[j]) for i, j in pairs]
 
+    def _onto(self, into: Axis) -> tuple[Onto, Onto]:
+        """The sketches of what reads the stream, of either side."""
+        return self.plain, self.turned if into is self.stream.axis else onto(self.stream.width, into)
+
+    def _sketches(
+        self, views: Sequence[tuple[View, View]], maps: Sequence[tuple[Onto, Onto]], axes: Sequence[int]
+    ) -> list[tuple[Floats, Floats]]:
+        """Of pairs of views, two matrices at a time."""
+        with ThreadPoolExecutor(2) as pool:
+            made = [
+                [pool.submit(sketch, s, v, o, axis) for s, v, o in zip(self.stores, pair, both, strict=True)]
+                for pair, both, axis in zip(views, maps, axes, strict=True)
+            ]
+            return [(x.result(), y.result()) for x, y in made]
+
+    def _fit(self, views: Sequence[tuple[View, View]], axis: int) -> bool:
+        """Whether both sides have the same number of channels."""
+        sizes = [[view_shape(s, v)[axis] for s, v in zip(self.stores, pair, strict=True)] for pair in views]
+        return all(x == y == self.stream.width for x, y in sizes)
+
     def _into(self, into: Axis, view: View) -> Floats:
         return np.asarray(into.last(read(self.stores[1], view)), np.float32)
-
-    def _out(self, view: View) -> Floats:
-        return np.asarray(self.stream.axis.first(read(self.stores[1], view)), np.float32)
 
     def _mlp(self, labels: tuple[str, str], mlps: tuple[Mlp, Mlp], into: Axis, folded: bool) -> None:
         a, b = mlps
         if (a.gate is None) != (b.gate is None):
             return
-        up = read(self.stores[0], a.up), self._into(into, b.up)
-        down = read(self.stores[0], a.down), self._out(b.down)
-        gate = None
+        readers = [(a.up, b.up)]
         if a.gate is not None and b.gate is not None:
-            gate = read(self.stores[0], a.gate), self._into(into, b.gate)
-        if any(x.shape[n] != y.shape[n] for n, (x, y) in ((1, up), (0, down))):
+            readers.append((a.gate, b.gate))
+        if not (self._fit(readers, 1) and self._fit([(a.down, b.down)], 0)):
             return
-        units = unit_map(up, down, gate)
+        maps = [*[self._onto(into)] * len(readers), (self.plain, self.turned)]
+        axes = [*[1] * len(readers), 0]
+        up, *gates, down = self._sketches([*readers, (a.down, b.down)], maps, axes)
+        units = unit_map(up, down, gates[0] if gates else None)
         number = len(self.modules)
         self.modules.append(
             ModuleMap(
@@ -198,15 +245,13 @@ class _Towers:
         if a.cross != b.cross:
             return
         other = PLAIN if a.cross else into
-        mine = tuple(read(self.stores[0], v) for v in (a.q, a.k, a.v, a.o))
-        theirs = (
-            self._into(into, b.q),
-            self._into(other, b.k),
-            self._into(other, b.v),
-            self._out(b.o),
-        )
-        if any(x.shape[n] != y.shape[n] for n, x, y in zip((1, 1, 1, 0), mine, theirs, strict=True)):
+        narrow, wide = [(a.k, b.k), (a.v, b.v)], [(a.q, b.q), (a.o, b.o)]
+        keys = {view_shape(s, v)[1] for pair in narrow for s, v in zip(self.stores, pair, strict=True)}
+        if not (self._fit(wide[:1], 1) and self._fit(wide[1:], 0)) or len(keys) != 1:
             return
+        q, o = self._sketches(wide, [self._onto(into), (self.plain, self.turned)], [1, 0])
+        k, v = ((read(self.stores[0], x), self._into(other, y)) for x, y in narrow)
+        mine, theirs = ((q[n], k[n], v[n], o[n]) for n in (0, 1))
         shapes = Geometry(a.heads, a.groups, a.size), Geometry(b.heads, b.groups, b.size)
         found = heads_map((mine, theirs), shapes, a.rotary)
         if found is not None:
@@ -225,30 +270,30 @@ class _Towers:
         into, other = axes
         there = found.groups >= 0
         moved = int((found.groups[there] != np.flatnonzero(there)).sum())
-        for family, part in (("vo", found.vo), ("qk", found.qk)):
+        for family, half in (("vo", found.vo), ("qk", found.qk)):
             number = len(self.modules)
             self.modules.append(
                 ModuleMap(
                     "vo" if family == "vo" else "qk",
                     *labels,
-                    part.held,
-                    part.chance,
+                    half.held,
+                    half.chance,
                     len(there),
                     int(there.sum()),
                     moved,
-                    part.flipped,
-                    part.scale,
-                    part.mixing.kind,
+                    half.flipped,
+                    half.scale,
+                    half.mixing.kind,
                     folded,
                     shapes,
                 )
             )
             if family == "vo":
-                self._piece(a.v, b.v, part.narrow, other, number)
-                self._piece(a.o, b.o, self.stream.axis, part.wide, number)
+                self._piece(a.v, b.v, half.narrow, other, number)
+                self._piece(a.o, b.o, self.stream.axis, half.wide, number)
             else:
-                self._piece(a.k, b.k, part.narrow, other, number)
-                self._piece(a.q, b.q, part.wide, into, number)
+                self._piece(a.k, b.k, half.narrow, other, number)
+                self._piece(a.q, b.q, half.wide, into, number)
 
     def _tables(self) -> None:
         """Tables over the stream: embedding and head with the rows' order."""

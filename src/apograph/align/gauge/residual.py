@@ -2,7 +2,11 @@
 
 The orthogonal map between two tables is Procrustes' (Schönemann 1966), and a signed permutation where that
 explains as much. Where rows were renumbered they are paired first, in the candidate's own channels or by the
-sizes of their principal coordinates, which neither a rotation nor a renumbering changes.
+sizes of their principal coordinates, which neither a rotation nor a renumbering changes. Rows are sampled, by
+their number or, where that may have changed, by their length, which neither changes.
+
+Memory: two samples of max(``SAMPLE``, 4 width) rows, then six matrices [width, width] in float64 for the
+decomposition; sketches of those rows of both tables that do not stand in their own place.
 """
 
 from __future__ import annotations
@@ -13,47 +17,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apograph.align.gauge.axis import PLAIN, Axis
-from apograph.align.gauge.pairing import SKETCH, best_partners, cosines, pair_rows, unit_rows
+from apograph.align.gauge.sketch import onto
+from apograph.align.gauge.table import Table
 from apograph.align.gauge.types import Basis, StreamMap
+from apograph.align.pairing import cosines, pair_rows, partners, unit_rows
 
 Floats: TypeAlias = NDArray[Any]
 Rows: TypeAlias = NDArray[np.int64]
+Fit: TypeAlias = tuple[Basis, Axis, float]
 
 CLEAR = 0.5
 """Mean cosine of rows from which tables answer each other row by row."""
 ALMOST = 0.99
 """Mean cosine from which a signed permutation leaves nothing for a rotation to explain."""
 SAMPLE = 8192
-STEP = 4096
+HELD = 8
+"""One of so many rows takes no part in a fit and says how good it is."""
+ROWS, TURNED = 512, 0.03
+"""Rows whose inner products are compared on the two sides, and the correlation (of independent ones: 0 within
+0.01) below which no rotation is looked for: where a tenth of the rows is paired rightly it is larger."""
 PRINCIPAL = 64
 ROUNDS = 3
 APPEARS = 0.7
 """Cosine of a row with its best counterpart from which it is said to stand there, away from its own place."""
 
 
-def stream_map(label: str, a: Floats, b: Floats, renumbered: bool) -> StreamMap | None:
-    """The map of the channels of ``b`` [rows, width] onto those of ``a``; None where the widths differ.
+def stream_map(label: str, a: Table, b: Table, renumbered: bool) -> StreamMap | None:
+    """The map of the channels of ``b`` onto those of ``a``; None where the widths differ.
 
     With ``renumbered`` the rows may be in another order, and some may be missing. ``agreement`` is near 0 for
-    tables that have nothing in common; the map then is the identity.
+    tables that have nothing in common; the map then is the identity. Raises as ``read``.
     """
-    if a.shape[1] != b.shape[1] or min(len(a), len(b)) < 4:
+    if a.width != b.width or min(a.count, b.count) < 4:
         return None
-    count = min(len(a), len(b))
-    same = np.arange(count)
-    best = _fitted(a, b, same, same)
-    rows: Rows | None = None
+    places = _chosen(min(a.count, b.count), max(SAMPLE, 4 * a.width))
+    best = _fitted(_centred(a.rows(places)), _centred(b.rows(places)))
+    moved = False
     if best[2] < CLEAR and renumbered:
-        for start in (_nearest(a, b), _principal(a, b)):
-            found = _iterated(a, b, start)
-            if found is not None and found[0][2] > max(best[2], CLEAR):
-                best, rows = found
+        x, y = (_centred(t.rows(_longest(t))) for t in (a, b))
+        for start in (_nearest(x, y), _principal(x, y)):
+            found = _iterated(x, y, start)
+            if found is not None and found[2] > max(best[2], CLEAR):
+                best, moved = found, True
     basis, axis, agreement = best
     if agreement < CLEAR:
-        return StreamMap(label, "same", PLAIN, a.shape[1], agreement)
-    if renumbered:
-        rows = _settled(a, b, axis, agreement, rows)
-    return _described(label, basis, axis, a.shape[1], agreement, rows, len(a))
+        return StreamMap(label, "same", PLAIN, a.width, agreement)
+    rows = _settled((a, b), axis, agreement, moved) if renumbered else None
+    return _described(label, basis, axis, a.width, agreement, rows, a.count)
 
 
 def _described(
@@ -72,32 +82,50 @@ def _described(
     return StreamMap(label, basis, axis, width, agreement, rows, moved, flipped, turn, elsewhere, lost)
 
 
-def _fitted(a: Floats, b: Floats, rows_a: Rows, rows_b: Rows) -> tuple[Basis, Axis, float]:
-    """The simplest map that carries ``b``'s rows to ``a``'s, and how well it does on every other row, which
-    it was not fitted on; fitted on all in the end."""
-    chosen = np.linspace(0, len(rows_a) - 1, min(len(rows_a), max(SAMPLE, 4 * a.shape[1]))).astype(int)
-    x, y = (_centred(t[r[chosen]]) for t, r in ((a, rows_a), (b, rows_b)))
-    same = _agreement(x, y, PLAIN)
+def _chosen(count: int, most: int) -> Rows:
+    """Evenly spaced places in a random order, the same for equal numbers."""
+    places = np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+    return np.random.default_rng(0).permutation(places)
+
+
+def _longest(table: Table) -> Rows:
+    """The rows that are farthest from the mean of all: a renumbering or a rotation leaves them the same."""
+    most = max(SAMPLE, 2 * table.width)
+    if table.count <= most:
+        return np.arange(table.count)
+    mean = table.mean()
+    long = np.concatenate([((table.rows(some) - mean) ** 2).sum(axis=1) for some in table.blocks()])
+    return np.sort(np.argpartition(-long, most)[:most])
+
+
+def _fitted(x: Floats, y: Floats) -> Fit:
+    """The simplest map that carries rows of ``y`` to those of ``x``, and the mean cosine it reaches on the
+    last of them, which it was not fitted on."""
+    held = max(len(x) // HELD, 1)
+    tests = x[-held:], y[-held:]
+    same = _agreement(*tests, PLAIN)
     if same >= ALMOST:
         return "same", PLAIN, same
-    moved = _permutation(x[::2], y[::2])
-    held = _agreement(x[1::2], y[1::2], moved) if moved is not None else 0.0
-    if moved is not None and held >= ALMOST:
-        return _named(moved, held)
-    turned = _agreement(x[1::2], y[1::2], _rotation(x[::2], y[::2]))
-    best = max(held, same)
-    if 1 - turned < 0.5 * (1 - best) or (best < CLEAR and turned > best):
-        return "rotated", _rotation(x, y), turned
-    return _named(moved, held) if moved is not None and held > same else ("same", PLAIN, same)
+    moved = _permutation(x[:-held], y[:-held])
+    reached = _agreement(*tests, moved) if moved is not None else 0.0
+    if moved is not None and reached >= ALMOST:
+        return _named(moved, reached)
+    if _answers(x[:ROWS], y[:ROWS]):
+        rotation = _rotation(x[:-held], y[:-held])
+        turned, best = _agreement(*tests, rotation), max(reached, same)
+        if 1 - turned < 0.5 * (1 - best) or (best < CLEAR and turned > best):
+            return "rotated", rotation, turned
+    return _named(moved, reached) if moved is not None and reached > same else ("same", PLAIN, same)
 
 
-def _named(axis: Axis, held: float) -> tuple[Basis, Axis, float]:
-    return ("same", PLAIN, held) if axis.trivial else ("permuted", axis, held)
+def _named(axis: Axis, reached: float) -> Fit:
+    return ("same", PLAIN, reached) if axis.trivial else ("permuted", axis, reached)
 
 
 def _centred(rows: Floats) -> Floats:
-    x = rows.astype(np.float32)
-    return np.asarray(x - x.mean(axis=0, dtype=np.float64).astype(np.float32))
+    """The rows less their mean, in place."""
+    rows -= rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return rows
 
 
 def _agreement(x: Floats, y: Floats, axis: Axis) -> float:
@@ -106,11 +134,20 @@ def _agreement(x: Floats, y: Floats, axis: Axis) -> float:
 
 def _permutation(x: Floats, y: Floats) -> Axis | None:
     """Channels paired by |cosine|, each with its sign; None where some have no partner."""
-    pairs = pair_rows([np.ascontiguousarray(x.T)], [np.ascontiguousarray(y.T)])
-    if (pairs.index < 0).any():
+    sums = onto(len(x))
+    one, other = sums.lines(x).T, sums.lines(y).T
+    index = pair_rows([one], [other])
+    if (index < 0).any():
         return None
-    sign = np.sign(np.einsum("ij,ij->j", x, y[:, pairs.index]))
-    return Axis(index=pairs.index, after=np.where(sign < 0, -1.0, 1.0))
+    sign = np.sign(np.einsum("ij,ij->i", one, other[index]))
+    return Axis(index=index, after=np.where(sign < 0, -1.0, 1.0))
+
+
+def _answers(x: Floats, y: Floats) -> bool:
+    """Whether the rows' inner products, which no rotation changes, go together at all."""
+    above = np.triu_indices(len(x), 1)
+    one, other = ((t @ t.T)[above].astype(np.float64) for t in (x, y))
+    return float(one @ other) >= TURNED * float(np.linalg.norm(one) * np.linalg.norm(other))
 
 
 def _rotation(x: Floats, y: Floats) -> Axis:
@@ -119,83 +156,76 @@ def _rotation(x: Floats, y: Floats) -> Axis:
     return Axis(mix=(left @ right)[None])
 
 
-def _nearest(a: Floats, b: Floats) -> tuple[Rows, Rows]:
+def _nearest(x: Floats, y: Floats) -> tuple[Rows, Rows]:
     """Rows that are each other's best in the channels as they stand."""
-    chosen = _chosen(a)
-    return _mutual(unit_rows(_centred(a))[chosen], unit_rows(_centred(b)), chosen)
+    return _mutual(unit_rows(x), unit_rows(y))
 
 
-def _principal(a: Floats, b: Floats) -> tuple[Rows, Rows]:
+def _principal(x: Floats, y: Floats) -> tuple[Rows, Rows]:
     """Rows that are each other's best by the sizes of their first principal coordinates."""
-    chosen = _chosen(a)
+    from scipy.linalg import eigh
+
     coordinates = []
-    for table in (a, b):
-        x = _centred(table)
-        values, vectors = np.linalg.eigh((x.T @ x).astype(np.float64))
-        order = np.argsort(values)[::-1][: min(PRINCIPAL, x.shape[1])]
-        sizes = np.abs(x @ vectors[:, order].astype(np.float32))
+    for rows in (x, y):
+        width = rows.shape[1]
+        first = max(width - PRINCIPAL, 0), width - 1
+        vectors = eigh((rows.T @ rows).astype(np.float64), subset_by_index=first)[1][:, ::-1]
+        sizes = np.abs(rows @ vectors.astype(np.float32))
         coordinates.append(unit_rows(sizes - sizes.mean(axis=0)))
-    return _mutual(coordinates[0][chosen], coordinates[1], chosen)
+    return _mutual(*coordinates)
 
 
-def _chosen(a: Floats) -> Rows:
-    return np.linspace(0, len(a) - 1, min(len(a), max(SAMPLE, 2 * a.shape[1]))).astype(np.int64)
+def _mutual(x: Floats, y: Floats) -> tuple[Rows, Rows]:
+    """Pairs of rows, each the other's best by cosine."""
+    best, mutual = partners([(x, y)], signed=True)
+    return np.flatnonzero(mutual), best[mutual]
 
 
-def _mutual(x: Floats, y: Floats, names: Rows) -> tuple[Rows, Rows]:
-    """Pairs of a row of ``x``, called by ``names``, and a row of ``y``, each the other's best by cosine."""
-    best, back = best_partners([(x, y)], signed=True)
-    kept = back[best] == np.arange(len(x))
-    return names[kept], best[kept]
-
-
-def _iterated(
-    a: Floats, b: Floats, pairs: tuple[Rows, Rows]
-) -> tuple[tuple[Basis, Axis, float], Rows] | None:
+def _iterated(x: Floats, y: Floats, pairs: tuple[Rows, Rows]) -> Fit | None:
     """Map and pairs in turn, each from the other (Besl and McKay 1992)."""
-    found = None
+    found: Fit | None = None
     for _ in range(ROUNDS):
         if len(pairs[0]) < 16:
             return None
-        found = _fitted(a, b, *pairs)
-        chosen = _chosen(a)
-        pairs = _mutual(unit_rows(_centred(a))[chosen], unit_rows(_centred(found[1].last(b))), chosen)
-    assert found is not None
-    rows = np.full(len(a), -1, np.int64)
-    rows[pairs[0]] = pairs[1]
-    return found, rows
+        order = _chosen(len(pairs[0]), len(pairs[0]))
+        found = _fitted(*(_centred(t[p[order]]) for t, p in zip((x, y), pairs, strict=True)))
+        pairs = _nearest(x, found[1].last(y))
+    return found
 
 
-def _settled(a: Floats, b: Floats, axis: Axis, agreement: float, rows: Rows | None) -> Rows | None:
-    """The candidate's row for every row: its own where nothing speaks for another; None where all are."""
-    count, bar = min(len(a), len(b)), APPEARS * agreement
-    x, y = _sketch(a, PLAIN), _sketch(b, axis)
-    kept = np.zeros(len(a), bool)
-    kept[:count] = np.einsum("ij,ij->i", x[:count], y[:count]) >= bar
-    result = np.full(len(a), -1, np.int64)
-    result[kept] = np.flatnonzero(kept)
-    free, lost = np.setdiff1d(np.arange(len(b)), result), np.flatnonzero(~kept)
-    if not len(lost) or not len(free):
-        return rows if len(lost) else None
-    names, found = _mutual(x[lost], y[free], lost)
-    found = free[found]
-    near = np.einsum("ij,ij->i", x[names], y[found]) >= bar
-    if rows is None and not near.any() and len(b) >= len(a):
+def _settled(tables: tuple[Table, Table], axis: Axis, agreement: float, moved: bool) -> Rows | None:
+    """The candidate's row for every row: its own where nothing speaks for another, unless they were
+    ``moved``; None where all are. Nearer than ``APPEARS`` times what is usual is another row's partner."""
+    a, b = tables
+    bar, count = APPEARS * agreement, min(a.count, b.count)
+    maps = onto(a.width), onto(a.width, axis)
+    means = [m.rows(t.mean()[None])[0] for t, m in zip(tables, maps, strict=True)]
+
+    def sketched(side: int, places: Rows) -> Floats:
+        return unit_rows(maps[side].rows(tables[side].rows(places)) - means[side])
+
+    result = np.full(a.count, -1, np.int64)
+    for some in a.blocks():
+        both = some[some < count]
+        if len(both):
+            stays = np.einsum("ij,ij->i", sketched(0, both), sketched(1, both)) >= bar
+            result[both[stays]] = both[stays]
+    lost, free = np.flatnonzero(result < 0), np.setdiff1d(np.arange(b.count), result)
+    if not len(lost):
         return None
-    result[names[near]] = found[near]
-    if rows is None:
+    if len(free):
+        x, y = (
+            np.concatenate([sketched(side, some) for some in tables[side].blocks(places)])
+            for side, places in enumerate((lost, free))
+        )
+        index = pair_rows([x], [y], signed=True)
+        found = np.flatnonzero(index >= 0)
+        near = found[np.einsum("ij,ij->i", x[found], y[index[found]]) >= bar]
+        if not moved and not len(near) and b.count >= a.count:
+            return None
+        result[lost[near]] = free[index[near]]
+    if not moved:
         own = lost[(lost < count) & (result[lost] < 0)]
         own = own[~np.isin(own, result)]
         result[own] = own
     return result
-
-
-def _sketch(table: Floats, axis: Axis) -> Floats:
-    """Rows less their mean, carried over, with length 1, in at most ``SKETCH`` dimensions."""
-    mean, width = table.mean(axis=0, dtype=np.float64).astype(np.float32), table.shape[1]
-    onto = np.random.default_rng(0).standard_normal((width, SKETCH)) if width > SKETCH else None
-    parts = []
-    for start in range(0, len(table), STEP):
-        rows = axis.last(table[start : start + STEP] - mean)
-        parts.append(unit_rows(rows if onto is None else rows @ onto))
-    return np.concatenate(parts)

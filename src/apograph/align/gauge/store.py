@@ -11,6 +11,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from apograph.align.gauge.axis import Axis
+from apograph.align.gauge.sketch import STEP, rows_of
 from apograph.align.gauge.types import Gauge, Piece
 from apograph.align.role_views import chosen, plain_shape, read, stored_shape
 from apograph.findings import Unexamined
@@ -26,8 +28,9 @@ class AlignedStore:
 
     Tensors have the reference's names, shapes and layout (q/k/v joined where it joins them) and the
     candidate's types. A tensor is there only when all of it is carried over. Values are exactly the stored
-    ones where the gauge changes only places and signs; otherwise they were computed in float64 and rounded to
-    float32. The last tensor read is kept in memory; where rows stay whole only those asked for are computed.
+    ones where the gauge changes only places and signs, float32 otherwise (computed in float64, but for a
+    rotation of the stream). Memory: some lines of about ``STEP`` elements, and where a rotation mixes the
+    lines of a matrix (down, o) that matrix twice.
     """
 
     def __init__(
@@ -51,7 +54,7 @@ class AlignedStore:
             if name in self._pieces
         }
         self._lock = threading.Lock()
-        self._kept: tuple[str, Floats] | None = None
+        self._kept: tuple[tuple[str, int, int], Floats] | None = None
 
     @property
     def infos(self) -> Mapping[str, TensorInfo]:
@@ -78,14 +81,15 @@ class AlignedStore:
         shape = self._shapes[name]
         if not 0 <= start <= stop <= math.prod(shape):
             raise IndexError(name)
-        rows = self._by_rows(name)
-        if rows is None:
-            return np.asarray(self._all(name).reshape(-1)[start:stop])
-        columns = plain_shape(shape)[1]
-        first, last = start // columns, -(-stop // columns)
-        with np.errstate(over="ignore"):  # becomes infinite, and is left out as such
-            flat = np.asarray(self._some(rows, first, last), np.float32).reshape(-1)
-        return flat[start - first * columns : stop - first * columns]
+        stacked = self._pieces[name][0].reference.item is not None
+        width = plain_shape(shape[1:] if stacked else shape)[-1]
+        found, at = np.empty(stop - start, np.float32), start
+        while at < stop:
+            first, lines = self._lines(name, at // width)
+            flat = lines.reshape(-1)[at - first * width : stop - first * width]
+            found[at - start : at - start + len(flat)] = flat
+            at += len(flat)
+        return found
 
     def raw(
         self, name: str, start: int, stop: int, out: Bytes | None = None
@@ -117,55 +121,70 @@ class AlignedStore:
         inner = plain_shape(shape[1:] if stacked else shape)
         return len(seen) == inner[1 if turned else 0] * (shape[0] if stacked else 1)
 
-    def _by_rows(self, name: str) -> Piece | None:
-        """The piece of a tensor whose rows can be carried over one by one."""
-        pieces = self._pieces[name]
-        simple = len(pieces) == 1 and pieces[0].out.mix is None and len(plain_shape(self._shapes[name])) == 2
-        if not simple or any(v.turned or v.period or v.item is not None for v in _views(pieces[0])):
-            return None
-        return pieces[0]
-
-    def _some(self, piece: Piece, first: int, last: int) -> Floats:
-        view, out = piece.candidate, piece.out
-        if out.before is not None:
-            return self._carried(piece)[first:last]
-        places = np.arange(first, last) if out.index is None else out.index[first:last]
-        shape = stored_shape(self._candidate, view)
-        rows = np.zeros((last - first, shape[1]), np.float32)
-        # Runs of rows that stand one after the other are read at once.
-        cuts = np.flatnonzero(np.diff(places) != 1) + 1
-        for low, high in zip([0, *cuts], [*cuts, len(places)], strict=True):
-            if places[low] >= 0:
-                start = (view.start + int(places[low])) * shape[1]
-                flat = self._candidate.block(view.name, start, start + (high - low) * shape[1])
-                rows[low:high] = flat.reshape(high - low, shape[1])
-        result = piece.into.last(rows)
-        return result if out.after is None else result * out.after[first:last, None].astype(result.dtype)
-
-    def _all(self, name: str) -> Floats:
+    def _lines(self, name: str, line: int) -> tuple[int, Floats]:
+        """Some lines of a tensor, as it is stored, among which is ``line``, and the first of them."""
+        pieces, item = self._pieces[name], 0
+        stacked = pieces[0].reference.item is not None
+        count, width = plain_shape(self._shapes[name][1:] if stacked else self._shapes[name])
+        if stacked:
+            item, line = divmod(line, count)
+            pieces = [p for p in pieces if p.reference.item == item]
+        mixed = [m for p in pieces if (m := _axes(p)[0].mix) is not None]
+        size = max((m.shape[1] for m in mixed), default=1)
+        # A rotation makes every line of all lines: whole matrices are then made at once.
+        high = count if any(len(m) == 1 for m in mixed) else max(STEP // width // size, 1) * size
+        first = line // high * high
         with self._lock:
-            if self._kept is None or self._kept[0] != name:
-                whole = np.zeros(self._shapes[name], np.float32)
-                for piece in self._pieces[name]:
-                    self._fill(whole, piece)
-                self._kept = name, whole
-            return self._kept[1]
+            key = name, item, first
+            if self._kept is None or self._kept[0] != key:
+                lines = np.zeros((min(first + high, count) - first, width), np.float32)
+                with np.errstate(over="ignore"):  # becomes infinite, and is left out as such
+                    for piece in pieces:
+                        self._fill(lines, piece, first, count)
+                self._kept = key, lines
+            return item * count + first, self._kept[1]
 
-    def _carried(self, piece: Piece) -> Floats:
-        values = piece.into.last(read(self._candidate, piece.candidate))
-        return np.asarray(piece.out.first(values), np.float32)
-
-    def _fill(self, whole: Floats, piece: Piece) -> None:
-        view = piece.reference
-        target = whole if view.item is None else whole[view.item]
-        target = target.reshape(plain_shape(target.shape))
+    def _fill(self, lines: Floats, piece: Piece, first: int, count: int) -> None:
+        """What a piece adds to some of ``count`` lines, from ``first``."""
+        view, stop = piece.reference, first + len(lines)
         if view.turned:
-            target = target.T
-        target[chosen(view, len(target))] = self._carried(piece)
+            across = chosen(view, lines.shape[1])
+            lines[:, across] = self._carried(piece, first, stop, len(across))
+            return
+        places = chosen(view, count)
+        here = np.flatnonzero((places >= first) & (places < stop))
+        if len(here):
+            mix = piece.out.mix
+            size = 1 if mix is None or len(mix) == 1 else mix.shape[1]
+            low, high = here[0] // size * size, -(-(here[-1] + 1) // size) * size
+            made = self._carried(piece, low, high, lines.shape[1])
+            lines[places[here] - first] = made[here[0] - low : here[-1] + 1 - low]
+
+    def _carried(self, piece: Piece, first: int, stop: int, width: int) -> Floats:
+        """Lines [first, stop) of a piece, laid out as the reference's, ``width`` long."""
+        view, turned = piece.candidate, piece.reference.turned
+        along, across = _axes(piece)
+        some, places = along.cut(first, stop)
+        if places is not None:
+            lines = rows_of(self._candidate, view, places, int(turned))
+            return np.asarray(some.first(across.last(lines)))
+        whole = read(self._candidate, view)
+        whole = whole.T if turned else whole
+        size = 1 if across.mix is None else across.mix.shape[1]
+        step = max(STEP // len(whole) // size, 1) * size
+        made = np.empty((stop - first, width), np.float32)
+        for low in range(0, width, step):  # by strips, so that nothing else is as large as the matrix
+            part, columns = across.cut(low, min(low + step, width))
+            strip = whole if columns is None else whole[:, np.maximum(columns, 0)]
+            if columns is not None:
+                strip[:, columns < 0] = 0
+            made[:, low : low + step] = some.first(part.last(strip))
+        return made
 
 
-def _views(piece: Piece) -> tuple[Any, Any]:
-    return piece.reference, piece.candidate
+def _axes(piece: Piece) -> tuple[Axis, Axis]:
+    """The maps of the reference's lines, as they are stored, and of what is along them."""
+    return (piece.into, piece.out) if piece.reference.turned else (piece.out, piece.into)
 
 
 def _info(info: TensorInfo, name: str, shape: tuple[int, ...]) -> TensorInfo:

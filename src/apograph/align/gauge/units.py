@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apograph.align.gauge.axis import Axis
-from apograph.align.gauge.pairing import Pairing, cosines, pair_rows
+from apograph.align.pairing import Index, cosines, pair_rows
 
 Floats: TypeAlias = NDArray[Any]
 
@@ -37,23 +37,24 @@ class Units:
 def unit_map(
     up: tuple[Floats, Floats], down: tuple[Floats, Floats], gate: tuple[Floats, Floats] | None
 ) -> Units:
-    """Pairs of (reference's, candidate's) matrices over one stream: up and gate [units, width], down
-    [width, units]. Units are paired by |up| and |gate| alone, so that down tells whether the pairing is
-    right; signs and scales are the least squares' of all."""
+    """The map of the units between pairs of (reference's, candidate's) sketches [units, numbers] over one
+    stream: of the rows of up and gate, and of the columns of down.
+
+    Units are paired by |up| and |gate| alone, so that down tells whether the pairing is right. Signs and
+    scales are the least squares' of up and down: noise of σ in the weights is off by σ/√numbers there.
+    """
     rows = [up] if gate is None else [gate, up]
-    pairs = pair_rows([a for a, _ in rows], [b for _, b in rows])
-    there = pairs.index >= 0
-    columns = down[0].T, down[1].T
-    held, chance = _held(columns, pairs)
-    one, other = up[1][pairs.index[there]], columns[1][pairs.index[there]]
-    own = up[0][there], columns[0][there]
+    index = pair_rows([a for a, _ in rows], [b for _, b in rows])
+    there = index >= 0
+    held, chance = _held(down, index)
+    one, other = up[1][index[there]], down[1][index[there]]
+    own = up[0][there], down[0][there]
     factors = _factor(own[0], one), _factor(own[1], other)
     size = np.linalg.norm(own[0], axis=1) ** 2, np.linalg.norm(own[1], axis=1) ** 2
     sign = np.where(factors[0] * size[0] + factors[1] * size[1] < 0, -1.0, 1.0)
-    scale = np.ones(len(pairs.index))
+    scale = np.ones(len(index))
     scale[there] = sign * _scale(*factors)
     flipped = int((scale < 0).sum())
-    index = pairs.index
     moved = int((index[there] != np.flatnonzero(there)).sum())
     axis = Axis(index=index, after=1 / scale)
     return Units(
@@ -69,12 +70,12 @@ def unit_map(
     )
 
 
-def _held(columns: tuple[Floats, Floats], pairs: Pairing) -> tuple[float, float]:
+def _held(columns: tuple[Floats, Floats], index: Index) -> tuple[float, float]:
     """Median |cosine| of paired units in down, and of units paired with the next one's partner."""
-    there = np.flatnonzero(pairs.index >= 0)
+    there = np.flatnonzero(index >= 0)
     if len(there) < 2:
         return 0.0, 0.0
-    a, b = columns[0][there], columns[1][pairs.index[there]]
+    a, b = columns[0][there], columns[1][index[there]]
     return (
         float(np.median(np.abs(cosines(a, b)))),
         float(np.median(np.abs(cosines(a, np.roll(b, 1, axis=0))))),
