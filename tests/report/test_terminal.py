@@ -31,7 +31,7 @@ def shown(width: int = 80, poisoned: bool = False, verbose: bool = False, colour
 def test_the_answer_stands_first() -> None:
     assert shown().startswith(one_line(report())[:60])
     assert "The reference is the source (a report of schema version 2;" in shown()
-    assert "files.equal, code.functions, history.dating" in shown()
+    assert "Rests on       Equal files, Functions in common, Dating" in shown()
 
 
 def test_what_bases_and_claimed_sources_explain() -> None:

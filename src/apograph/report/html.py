@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from apograph.findings import Finding, Report
-from apograph.report import figures, json_format, view
+from apograph.report import coverage, figures, json_format, view
 from apograph.report.escape import visible
 from apograph.report.figures.cells import side_name
 from apograph.report.sentence import sentence
@@ -40,6 +40,8 @@ def render(report: Report, lang: str = "en") -> bytes:
         anchors=room.anchors,
         explained=view.explained(report, lang),
         left=room.left,
+        gaps=coverage.gaps(report, lang),
+        unseen=coverage.unseen(report, lang),
         style=Markup(style),
         style_hash=base64.b64encode(sha256(style.encode()).digest()).decode(),
         json_hash=sha256(saved).hexdigest(),
@@ -95,11 +97,12 @@ def _environment(lang: str) -> Environment:
         sentence=partial(sentence, lang=lang),
         measure=partial(view.measure, lang=lang),
         strength=partial(view.strength, lang=lang),
+        conclusion_strength=partial(view.conclusion_strength, lang=lang),
+        lang=lang,
         location=partial(view.location, lang=lang),
         facts=partial(view.facts, lang=lang),
         title=partial(view.title, lang=lang),
         meaning=partial(view.meaning, lang=lang),
-        channel_title=partial(view.channel_title, lang=lang),
         side_name=partial(side_name, lang=lang),
         date=view.date,
         short=visible,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from apograph.findings import Bearing, Finding, ReleaseInfo, Report, Unexamined
-from apograph.report import figures, view
+from apograph.findings import Bearing, Finding, ReleaseInfo, Report
+from apograph.report import coverage, figures, view
 from apograph.report.escape import visible
 from apograph.report.figures.cells import side_name
 from apograph.report.sentence import sentence
@@ -18,6 +18,7 @@ from apograph.report.words import say
 
 _WIDEST = 100
 _SHOWN = 12
+_PLACES = 3
 _STYLES = {
     Bearing.DISTINCTIVE: "bold magenta",
     Bearing.SUPPORTING: "yellow",
@@ -58,7 +59,7 @@ def _parts(report: Report, verbose: bool, lang: str) -> Iterator[RenderableType]
             yield _beside(
                 "", Text(say("report.more", lang, n=len(channel.findings) - len(shown)), style="dim")
             )
-    yield from _unexamined(report.unexamined, verbose, lang)
+    yield from _unexamined(report, verbose, lang)
     yield Text(f"\n{say('report.standing.intent', lang)}")
 
 
@@ -74,11 +75,11 @@ def _conclusion(report: Report, lang: str) -> Iterator[RenderableType]:
         direction += f" ({sentence(answer.direction_basis, lang)})"
     rows = [("relation", say(f"relation.{answer.relation}", lang)), ("direction", direction)]
     if answer.basis:
-        told = ", ".join(visible(id, 60) for id in answer.basis[:_SHOWN])
+        told = ", ".join(view.title(id, lang) for id in answer.basis[:_SHOWN])
         left = len(answer.basis) - _SHOWN
         rows.append(("basis", f"{told} {say('report.more', lang, n=left)}" if left > 0 else told))
-    if (strength := view.strength(answer.strength, lang)) is not None:
-        rows.append(("strength", strength))
+    rows.append(("strength", view.conclusion_strength(answer, lang)))
+    rows.append(("unseen", coverage.unseen(report, lang)))
     for name, value in rows:
         yield _beside(say(f"report.heading.{name}", lang), Text(value))
     for note in answer.notes:
@@ -145,22 +146,18 @@ def _unfolded(finding: Finding, lang: str) -> Iterator[RenderableType]:
     yield Text(f"{say('report.id', lang)} {visible(finding.id, 120)}", style="dim")
 
 
-def _unexamined(gaps: Sequence[Unexamined], verbose: bool, lang: str) -> Iterator[RenderableType]:
+def _unexamined(report: Report, verbose: bool, lang: str) -> Iterator[RenderableType]:
     yield Text(f"\n{say('report.heading.unexamined', lang)}", style="bold")
+    gaps = coverage.gaps(report, lang)
     if not gaps:
-        yield _beside("", Text(say("report.all_examined", lang)))
-    shown = gaps if verbose else _faults_first(gaps)[:_SHOWN]
+        yield _beside("", Text(coverage.unseen(report, lang)))
+    shown = gaps if verbose else gaps[:_SHOWN]
     for gap in shown:
-        place = ": ".join(part for part in (side_name(gap.side, lang), visible(gap.path, 120)) if part)
-        reason = sentence(gap.reason, lang)
-        told = Text(f"{place}: {reason}" if place else reason, style="" if gap.fault else "dim")
-        yield _beside(view.channel_title(gap.examiner, lang), told)
+        where = gap.where(len(gap.places) if verbose else _PLACES, lang)
+        told = say("report.at", lang, place=where, reason=gap.reason) if where else gap.reason
+        yield _beside(gap.title, Text(told, style="" if gap.fault else "dim"))
     if len(gaps) > len(shown):
         yield _beside("", Text(say("report.more", lang, n=len(gaps) - len(shown)), style="dim"))
-
-
-def _faults_first(gaps: Iterable[Unexamined]) -> list[Unexamined]:
-    return sorted(gaps, key=lambda gap: not gap.fault)
 
 
 def _beside(word: str | Text, content: RenderableType) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from apograph.findings import Bearing, Finding, Location, Measure, ReleaseInfo, Report, Strength
+from apograph.findings import Bearing, Conclusion, Finding, Location, Measure, ReleaseInfo, Report, Strength
 from apograph.report.escape import visible
 from apograph.report.figures.cells import commit, side_name
 from apograph.report.sentence import sentence
@@ -90,12 +90,18 @@ def channel_title(name: str, lang: str) -> str:
 
 def title(finding: str, lang: str) -> str:
     """The short name of a finding by its id, where the catalogue has one, else the id."""
-    return catalogue(lang).get(f"{finding.partition(':')[0]}.title", visible(finding, 60))
+    return _told(finding, "title", lang) or visible(finding, 60)
 
 
 def meaning(finding: str, lang: str) -> str | None:
     """What ``apograph explain`` says of a finding, by its id."""
-    return catalogue(lang).get(f"{finding.partition(':')[0]}.explain")
+    return _told(finding, "explain", lang)
+
+
+def _told(finding: str, what: str, lang: str) -> str | None:
+    """The entry of a kind of finding, else that of its channel."""
+    words, name = catalogue(lang), finding.partition(":")[0]
+    return words.get(f"{name}.{what}") or words.get(f"{name.partition('.')[0]}.{what}")
 
 
 def measure(value: Measure, lang: str) -> tuple[str, str]:
@@ -143,6 +149,14 @@ def strength(value: Strength, lang: str) -> str | None:
         return None
     null = sentence(value.null, lang) if value.null is not None else say("report.strength.null", lang)
     return say("report.strength.p", lang, null=null, n=round(-value.log10_p), kind=value.kind)
+
+
+def conclusion_strength(answer: Conclusion, lang: str) -> str:
+    """How far the conclusion can be relied on, in one sentence: there always is one."""
+    if answer.relation == "identical":
+        return say("report.strength.equal", lang)
+    kind = "descriptive" if answer.strength.log10_p is None else "chance"
+    return strength(answer.strength, lang) or say(f"report.strength.{kind}", lang)
 
 
 def location(value: Location, lang: str) -> str:
