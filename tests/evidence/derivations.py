@@ -229,6 +229,15 @@ def fine_tuned(arrays: Arrays, folder: Path) -> Path:
     return save(folder, train(arrays, steps=8, rate=5e-5, seed=1))
 
 
+def merged(arrays: Arrays, folder: Path) -> Path:
+    """0.7 of the original and 0.3 of one trained on from it at a higher rate ("tuned_more")."""
+    from tests.evidence.train_minilm import train
+
+    other = train(arrays, steps=8, rate=2e-4, seed=3)
+    save(folder.with_name("tuned_more"), other)
+    return save(folder, floats(arrays, lambda name, array: 0.7 * array + 0.3 * other[name]))
+
+
 def twin(arrays: Arrays, folder: Path) -> Path:
     """The same configuration from another initialisation, trained likewise: no relation."""
     from tests.evidence.train_minilm import train
@@ -254,6 +263,7 @@ DERIVATIONS: Mapping[str, Callable[[Arrays, Path], Path]] = {
     "lora_merged": lora_merged,
     "vocabulary_extended": vocabulary_extended,
     "fine_tuned": fine_tuned,
+    "merged": merged,
     "twin": twin,
 }
 """By name: writes a derivation of the arrays into a folder and returns the file to be opened."""

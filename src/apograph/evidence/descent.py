@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from apograph.evidence.descent_arrows import arrows, slopes
 from apograph.evidence.descent_edges import Edge, edge
-from apograph.evidence.descent_facts import Facts, measured, nearest_base
-from apograph.evidence.descent_family import CANDIDATE, REFERENCE, Family, family
+from apograph.evidence.descent_facts import Facts
+from apograph.evidence.descent_family import CANDIDATE, REFERENCE, Family
 from apograph.evidence.descent_tables import by_component, distances, tree_table
 from apograph.evidence.gauge import ALIGNED, Aligned
+from apograph.evidence.merge_classes import KIN, Kin, kin_of, sums_of
 from apograph.evidence.merge_finding import merges
 from apograph.evidence.registry import Case, Part, examiner
 from apograph.evidence.weights import Compared
@@ -30,26 +31,29 @@ def descent(case: Case) -> Iterator[Finding | Unexamined]:
     compared = found if behind is None else behind.compared
     told = compared.told
     yield from arrows([t for t in told if t.match.candidate.name not in compared.explained])
-    with family(case, told, None if behind is None else behind.turned) as kin:
-        if kin is None:
-            return
-        origin = nearest_base(kin)
-        facts = measured(kin, origin)
-        if origin is None:
-            yield from slopes(kin.told)
-        else:
-            yield from _descent(kin, facts, origin)
-            yield from _novel(case, kin, facts)
-        yield from merges(kin, facts, origin)
-        if len(kin.members) > 2:
-            yield _geometry(kin, facts, origin)
+    known = case.shared.get(KIN) if behind is None else None
+    if not isinstance(known, Kin):
+        known = kin_of(case, told, None if behind is None else behind.turned)
+    if known is None:
+        return
+    kin, facts, origin = known.family, known.facts, known.origin
+    if origin is None:
+        yield from slopes(kin.told)
+    else:
+        yield from _descent(kin, facts, origin)
+        yield from _novel(case, kin, facts)
+    yield from merges(kin, facts, origin)
+    if len(kin.members) > 2:
+        yield _geometry(kin, facts, origin)
 
 
 def _descent(kin: Family, facts: Sequence[Facts], origin: int) -> Iterator[Finding]:
     forward, back = (edge(facts, origin, a, b) for a, b in ((REFERENCE, CANDIDATE), (CANDIDATE, REFERENCE)))
     if forward is None or back is None:
         return
-    key, arrow = answer(forward, back)
+    others = [n for n in range(len(kin.members)) if n not in (REFERENCE, CANDIDATE)]
+    sums = all(sums_of(f, others) for f in facts)
+    key, arrow = ("sums", None) if sums else answer(forward, back)
     params: dict[str, Param] = {
         "base": kin.members[origin].ref,
         "n": forward.n,
@@ -72,7 +76,9 @@ def _descent(kin: Family, facts: Sequence[Facts], origin: int) -> Iterator[Findi
         strength=Strength("descriptive"),
         measures=tuple(measures),
         exhibits=(by_component(facts),),
-        alternatives=tuple(Message(f"weights.descent.alternative.{a}") for a in ("unlisted", "same_run")),
+        alternatives=tuple(
+            Message(f"weights.descent.alternative.{a}") for a in ("unlisted", "merges", "same_run")
+        ),
         limits=tuple(Message(f"weights.descent.limit.{a}") for a in ("sample", "forged")),
         arrow=arrow,
     )

@@ -20,12 +20,14 @@ TRIED = 8
 class Facts:
     """Of one matrix: ``n`` sampled elements; ``gram`` [members, members] the inner products of the members'
     weights less the reference's, NaN where a member has no such matrix; ``tails`` the slope of the second
-    member's change from the base on the first's, by their numbers."""
+    member's change from the base on the first's, by their numbers; ``rounded`` [members] the squares that
+    each one's storage type rounds away."""
 
     name: str
     n: int
     gram: NDArray[np.float64]
     tails: Mapping[tuple[int, int], Tail]
+    rounded: NDArray[np.float64]
 
     @property
     def present(self) -> tuple[int, ...]:
@@ -42,7 +44,7 @@ def nearest_base(family: Family) -> int | None:
     """The base, by its number, that has the least squared distances to both sides in some matrices."""
     bases = family.numbers("base")
     seen = [_gram(matrix, len(family.members)) for matrix in islice(family.matrices(), TRIED)]
-    facts = [Facts("", 0, gram, {}) for gram in seen]
+    facts = [Facts("", 0, gram, {}, np.zeros(len(gram))) for gram in seen]
     sums = {}
     for base in bases:
         own = [f for f in facts if base in f.present]
@@ -68,7 +70,9 @@ def _facts(matrix: Matrix, members: int, origin: int | None) -> Facts:
         for u, v in permutations(split, 2):
             if (tail := split[u].tail(changes[v])) is not None:
                 tails[u, v] = tail
-    return Facts(matrix.name, matrix.rows[REFERENCE].size, gram, tails)
+    size = matrix.rows[REFERENCE].size
+    lost = np.array([size * matrix.rounding.get(n, 0.0) for n in range(members)])
+    return Facts(matrix.name, size, gram, tails, lost)
 
 
 def _holds(change: NDArray[np.float64], base: NDArray[np.float64]) -> bool:

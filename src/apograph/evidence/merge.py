@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,13 @@ NEEDED = 2.0
 
 PART = 0.1
 """Share of the squared change in whose matrices a part has to be needed."""
+EXACT = 0.02
+"""What may be left unexplained of one matrix's distance to the nearest release (SLERP leaves 0.009), or of a
+whole change where a part holds all of it, as a descendant of it would."""
+NEEDLESS = 0.05
+"""A part without which no more than this share of that distance is left is not needed in the matrix."""
+AS_GOOD = 0.01
+"""Share of the squared change up to which a sum without the other side explains as much as one with it."""
 
 Gram = NDArray[np.float64]
 
@@ -53,8 +60,7 @@ def fit(gram: Gram, target: int, origin: int, parts: Sequence[int]) -> Fit | Non
     being 1 - sum c. None where the target does not differ from the origin.
     """
     chosen = [target, *parts]
-    moved = gram[np.ix_(chosen, chosen)] - gram[chosen, origin][:, None] - gram[origin, chosen][None, :]
-    moved = moved + gram[origin, origin]
+    moved = _moved(gram, origin, chosen)
     total = float(moved[0, 0])
     if not parts or total <= 1e-14 * max(float(np.abs(np.diag(gram)).max()), 1e-300):
         return None
@@ -63,20 +69,91 @@ def fit(gram: Gram, target: int, origin: int, parts: Sequence[int]) -> Fit | Non
     return Fit(tuple(coefficients[1:]), left / total, tuple(w / total for w in without))
 
 
+def _moved(gram: Gram, origin: int, chosen: Sequence[int]) -> Gram:
+    """Inner products of the chosen members' changes from the origin."""
+    moved: Gram = gram[np.ix_(chosen, chosen)] - gram[chosen, origin][:, None] - gram[origin, chosen][None, :]
+    moved += gram[origin, origin]
+    return moved
+
+
 def _least(moved: Gram, parts: Sequence[int]) -> tuple[list[float], float]:
-    """The best coefficients (by place in ``moved``) and the squares left, over every subset of the parts:
-    there are few, and a solution whose coefficients are all positive within its subset is a candidate."""
-    best, found = float(moved[0, 0]), [0.0] * len(moved)
-    for size in range(1, len(parts) + 1):
-        for subset in map(list, combinations(parts, size)):
-            inner, right = moved[np.ix_(subset, subset)], moved[subset, 0]
-            solved = np.linalg.lstsq(inner, right, rcond=1e-10)[0]
-            left = float(moved[0, 0] - solved @ right)
-            if (solved >= 0).all() and left < best * (1 - 1e-9):
-                best, found = left, [0.0] * len(moved)
-                for place, c in zip(subset, solved, strict=True):
-                    found[place] = float(c)
-    return found, max(best, 0.0)
+    """The best coefficients (by place in ``moved``) and the squares left (Lawson and Hanson's method on a
+    square root of the Gram matrix)."""
+    from scipy.optimize import nnls
+
+    found = [0.0] * len(moved)
+    if not parts:
+        return found, float(moved[0, 0])
+    inner, right = moved[np.ix_(parts, parts)], moved[list(parts), 0]
+    values, vectors = np.linalg.eigh(inner)
+    kept = values > 1e-12 * max(float(values[-1]), 1e-300)
+    roots = np.sqrt(values[kept])
+    solved = nnls(roots[:, None] * vectors[:, kept].T, vectors[:, kept].T @ right / roots)[0]
+    for place, c in zip(parts, solved, strict=True):
+        found[place] = float(c)
+    return found, max(float(moved[0, 0] - 2 * solved @ right + solved @ inner @ solved), 0.0)
+
+
+Shares: TypeAlias = dict[int, float]
+
+
+def total_of(gram: Gram, target: int, origin: int, parts: Sequence[int]) -> tuple[Shares, float]:
+    """The fit's coefficients by member, the origin's with them, so that they add up to 1; and the squares
+    that are left."""
+    moved = _moved(gram, origin, [target, *parts])
+    coefficients, left = _least(moved, range(1, len(moved)))
+    shares = dict(zip(parts, coefficients[1:], strict=True))
+    return shares | {origin: 1 - sum(coefficients)}, left
+
+
+def freely(gram: Gram, target: int, members: Sequence[int]) -> tuple[Shares, float]:
+    """The best of these fits with any of the members as origin; there has to be one."""
+    fits = [total_of(gram, target, o, [n for n in members if n != o]) for o in members]
+    return min(fits, key=lambda f: f[1])
+
+
+def combination(gram: Gram, target: int, other: int, origin: int | None, rounded: Gram) -> Shares | None:
+    """One matrix of ``target`` as a sum of ``other`` and further members: their coefficients, which add up to
+    1. None unless nearly nothing is left of the distance to the nearest of them, and both the other side
+    and a further member are needed. ``rounded`` [members]: the squares that each one's storage type rounds
+    away."""
+    members = [int(n) for n in np.flatnonzero(~np.isnan(np.diag(gram))) if n != target]
+    if other not in members or len(members) < 2:
+        return None
+    start = origin if origin in members and origin is not None else other
+    shares, left = total_of(gram, target, start, [n for n in members if n != start])
+    nearest = min(float(_moved(gram, n, [target])[0, 0]) for n in members)
+    rounding = rounded[target] + sum(c * c * rounded[n] for n, c in shares.items())
+    if nearest <= 0 or not explained(left, nearest, rounding):
+        return None
+    enough = max(NEEDED * left, NEEDLESS * nearest)
+    needed = {
+        m
+        for m, c in shares.items()
+        if c >= LEAST and freely(gram, target, [n for n in members if n != m])[1] >= enough
+    }
+    return shares if other in needed and len(needed) > 1 else None
+
+
+def explained(left: float, nearest: float, rounding: float) -> bool:
+    """Whether these squares are next to nothing of the distance to the nearest release, beyond rounding."""
+    return left <= min(UNEXPLAINED * nearest, EXACT * nearest + rounding)
+
+
+def spanned(gram: Gram, target: int, sources: Sequence[int], rounded: Gram) -> bool:
+    """Whether a matrix is a sum of the sources', with coefficients of any sign that add up to 1, and has
+    next to nothing of its own."""
+    there = [n for n in sources if not np.isnan(gram[n, n])]
+    if not there or np.isnan(gram[target, target]):
+        return False
+    nearest = min(float(_moved(gram, n, [target])[0, 0]) for n in there)
+    moved = _moved(gram, there[0], [target, *there[1:]])
+    inner, right = moved[1:, 1:], moved[1:, 0]
+    solved = np.linalg.lstsq(inner, right, rcond=1e-12)[0] if len(right) else right
+    left = float(moved[0, 0] - right @ solved)
+    rounding = rounded[target] + float(solved**2 @ rounded[there[1:]])
+    rounding += (1 - float(solved.sum())) ** 2 * rounded[there[0]]
+    return nearest <= 0 or explained(left, nearest, rounding)
 
 
 @dataclass(frozen=True, slots=True)

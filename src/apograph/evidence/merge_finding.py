@@ -9,11 +9,19 @@ from apograph.evidence.descent_edges import edge
 from apograph.evidence.descent_facts import Facts
 from apograph.evidence.descent_family import CANDIDATE, REFERENCE, Family
 from apograph.evidence.descent_tables import figure, label
-from apograph.evidence.merge import LEAST, UNEXPLAINED, Fit, Pooled, fit, pooled
+from apograph.evidence.merge import (
+    AS_GOOD,
+    EXACT,
+    LEAST,
+    UNEXPLAINED,
+    Fit,
+    Pooled,
+    fit,
+    freely,
+    pooled,
+    total_of,
+)
 from apograph.findings import Exhibit, Finding, Measure, Message, Param, Side, Strength
-
-EXACT = 0.02
-"""What may be left unexplained where a part holds the target's whole change, as a descendant of it would."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +45,40 @@ class Merge:
 
 
 def merge(facts: Sequence[Facts], target: int, origin: int, parts: Sequence[int], base: bool) -> Merge | None:
-    """The fit over all matrices that these members have; None where the target equals the origin."""
+    """The fit over all matrices that these members have; None where the target equals the origin. A sum of
+    further releases alone is preferred where it explains as much: it needs nothing of the other side."""
+    other = CANDIDATE if target == REFERENCE else REFERENCE
     fits: dict[str, Fit] = {}
     squares = []
     for f in facts:
         if {target, origin, *parts} <= set(f.present):
             found = fit(f.gram, target, origin, parts)
             if found is not None:
-                fits[f.name] = found
+                fits[f.name] = _innocent(f, found, target, other, origin, parts)
                 squares.append(f.square(target, origin))
     if not fits:
         return None
     total = pooled(list(fits.values()), squares)
     own = None if base else 1 - sum(total.means)
     return Merge(target, origin, tuple(parts), total, fits, own)
+
+
+def _innocent(f: Facts, found: Fit, target: int, other: int, origin: int, parts: Sequence[int]) -> Fit:
+    """The fit without the other side where that leaves as little: around the base, or, where the other side
+    is the origin, around the best of the parts."""
+    total = f.square(target, origin)
+
+    def best(parts: Sequence[int]) -> tuple[dict[int, float], float]:
+        if origin != other:
+            return total_of(f.gram, target, origin, parts)
+        return freely(f.gram, target, parts) if parts else ({}, total)
+
+    rest = [n for n in parts if n != other]
+    shares, left = best(rest)
+    if left / total > found.unexplained + AS_GOOD:
+        return found
+    without = [best([n for n in rest if n != k])[1] / total for k in parts]
+    return Fit(tuple(shares.get(n, 0.0) for n in parts), left / total, tuple(without))
 
 
 def merges(kin: Family, facts: Sequence[Facts], origin: int | None) -> Iterator[Finding]:
@@ -111,7 +139,7 @@ def _finding(kin: Family, m: Merge, key: str) -> Finding:
         measures=(
             Measure("merge_coefficient", shares.get(other, 0.0), n=m.total.n, interval=intervals.get(other)),
             Measure("merge_parts", sum(c >= LEAST for c in shares.values()) if key == "found" else 0),
-            Measure("merge_unexplained", m.total.unexplained, n=m.total.n),
+            Measure("merge_unexplained", m.total.unexplained, "share", n=m.total.n),
             Measure("merge_matrices", sum(f.counts for f in m.by_matrix.values()), n=m.total.n),
         ),
         exhibits=(Exhibit("table", {"columns": columns, "rows": rows}, Message("weights.merge.caption")),),

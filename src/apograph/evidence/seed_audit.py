@@ -49,7 +49,7 @@ def seed_audit(case: Case) -> Iterator[Finding | Unexamined]:
     found = case.shared.get(COMPARED)
     if not isinstance(found, Compared):
         return
-    told = [t for t in found.told if t.kind in ("fine_tuned", "correlated")]
+    told = [t for t in found.told if t.kind in ("fine_tuned", "merged", "correlated")]
     with family(case, told) as kin:
         if kin is not None:
             yield _finding(audit(_probes(kin)))

@@ -16,9 +16,10 @@ from apograph.evidence.transformation import RELATED, Transformation, transforma
 from apograph.findings import Side
 from apograph.release.tensor_store import TensorStore
 
-COMPUTED = tuple(kind for kind in RELATED if kind not in ("fine_tuned", "low_rank"))
+COMPUTED = tuple(kind for kind in RELATED if kind not in ("fine_tuned", "low_rank", "merged"))
 """Classes that only a computation from the other side's values gives. Two models that were trained from one
-start differ as by fine-tuning, and two with an adapter each by a change of low rank."""
+start differ as by fine-tuning, and two with an adapter each by a change of low rank. A merge has
+a rule of its own."""
 CHANCE = 4.0
 """Standard errors."""
 COUNTERPART = 0.5

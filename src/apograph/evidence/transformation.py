@@ -30,12 +30,15 @@ Kind: TypeAlias = Literal[
     "noise",
     "low_rank",
     "fine_tuned",
+    "merged",
     "correlated",
     "unrelated",
     "constant",
     "vector",
 ]
-RELATED: tuple[Kind, ...] = ("identical", "cast", "quantised", "pruned", "noise", "low_rank", "fine_tuned")
+RELATED: tuple[Kind, ...] = (
+    *("identical", "cast", "quantised", "pruned", "noise", "low_rank", "fine_tuned", "merged"),
+)
 FINE_TUNED = 0.9
 """Correlation from which an unexplained change of a matrix is called fine-tuning."""
 CHANCE = 4.0
@@ -56,7 +59,9 @@ class Transformation:
     for noise, the root mean square of the difference otherwise; ``share`` of the elements looked at from
     which it comes; ``rank``, ``grid`` and ``zeros`` (share of zeros made) where the class has them. ``edge``
     is the largest singular value over that of white noise. ``head`` keeps the first differences of noise.
-    ``table`` says that the reference's values are such as software computes (``computed_tables``)."""
+    ``table`` says that the reference's values are such as software computes (``computed_tables``).
+    ``parts`` of a merge (``merge_classes``): names of releases, the other side among them, and coefficients,
+    which add up to 1."""
 
     match: Match
     moments: Moments
@@ -76,6 +81,7 @@ class Transformation:
     into: str | None = None
     head: NDArray[np.float32] | None = None
     table: bool = False
+    parts: tuple[tuple[str, float], ...] = ()
 
     @property
     def computed(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from apograph.align.tensors import Matching, in_order, match_tensors
 from apograph.evidence import coins, weights_tables
+from apograph.evidence.merge_classes import merged
 from apograph.evidence.noise_law import NoiseLaw, noise_law
 from apograph.evidence.registry import Case, Part, examiner
 from apograph.evidence.set_aside import COMPUTED, Aside, set_aside
@@ -21,6 +22,7 @@ from apograph.release.tensor_store import TensorStore, open_store
 COUNTS = 0.01
 """Share of the compared matrices' elements from which tensors computed from each other count."""
 ABSENT = 3
+LIMITS = ("vectors", "sample", "distilled", "merged", "order")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def transformations(case: Case) -> Iterator[Finding | Unexamined]:
             transformation(match, m, reference, candidate)
             for match, m in zip(matching.matches, moments, strict=True)
         )
-        aside = set_aside(case, told, reference, candidate)
+        told, aside = merged(case, told, set_aside(case, told, reference, candidate))
         found = Compared(matching, told, aside, _identical(matching, told, reference, candidate))
         case.shared["weights.compared"] = found
         law = noise_law(found.compared)
@@ -150,9 +152,9 @@ def _finding(found: Compared, law: NoiseLaw | None) -> Finding:
     measures = [
         Measure("weights_matched", len(found.told)),
         Measure("weights_elements", sum(t.moments.n for t in found.told)),
-        Measure("weights_identical", found.identical),
-        Measure("weights_made", made, n=len(compared)),
-        Measure("weights_computed", found.computed, n=len(compared)),
+        Measure("weights_identical", found.identical, "share"),
+        Measure("weights_made", made, "share", n=len(compared)),
+        Measure("weights_computed", found.computed, "share", n=len(compared)),
         Measure("weights_bases", found.aside.bases),
         Measure("weights_explained", len(found.explained), n=len(found.told)),
         Measure("weights_left_reference", len(found.matching.unmatched_reference)),
@@ -167,7 +169,7 @@ def _finding(found: Compared, law: NoiseLaw | None) -> Finding:
         measures=tuple(measures),
         exhibits=weights_tables.exhibits(found.told),
         alternatives=tuple(Message(f"weights.alternative.{a}") for a in ("ancestor", "initial", "frozen")),
-        limits=tuple(Message(f"weights.limit.{a}") for a in ("vectors", "sample", "distilled", "order")),
+        limits=tuple(Message(f"weights.limit.{a}") for a in LIMITS),
         arrow=arrow_of(compared, law),
     )
 

@@ -11,6 +11,7 @@ from statistics import NormalDist, median
 
 import numpy as np
 
+from apograph.evidence.merge import LEAST
 from apograph.evidence.transformation import Transformation
 from apograph.findings import Exhibit, Json, Message
 
@@ -105,6 +106,8 @@ def _detail(t: Transformation) -> str:
         return f"rank {t.rank}"
     if t.zeros is not None:
         return f"{t.zeros:.0%} zero"
+    if t.parts:
+        return " + ".join(f"{c:.2f} {name}" for name, c in t.parts if abs(c) >= LEAST)
     return t.into or ""
 
 
