@@ -45,6 +45,7 @@ class Inputs:
     claims: str | None = None
     answers: AnswerFiles | None = None
     dating: Dating = Dating()
+    logits: str | None = None
 
 
 def answer_files(
@@ -73,15 +74,12 @@ def read_case(path: str) -> Inputs:
     folder = os.path.dirname(path)
     reference, candidate = (_side(folder, s, content.pop(s, None), path) for s in ("reference", "candidate"))
     base, claimed, panel = (_refs(folder, s, content.pop(s, []), path) for s in ("base", "claimed", "panel"))
-    claims = content.pop("claims", None)
-    if claims is not None and not isinstance(claims, str):
-        raise _refusal("value", path, field="claims")
+    claims, logits = (_file(folder, name, content.pop(name, None), path) for name in ("claims", "logits"))
     answers = _answers(folder, content, path)
     dating = _dating(folder, content, path)
     if content:
         raise _refusal("field", path, field=next(iter(content)))
-    claims = None if claims is None else _beside(folder, claims)
-    return Inputs(reference, candidate, base, claimed, panel, claims, answers, dating)
+    return Inputs(reference, candidate, base, claimed, panel, claims, answers, dating, logits)
 
 
 def _answers(folder: str, content: dict[str, object], path: str) -> AnswerFiles | None:
@@ -108,6 +106,12 @@ def _side(folder: str, name: str, ref: object, path: str) -> str:
     if not isinstance(ref, str):
         raise _refusal("side", path, field=name)
     return _beside(folder, ref)
+
+
+def _file(folder: str, name: str, ref: object, path: str) -> str | None:
+    if not (ref is None or isinstance(ref, str)):
+        raise _refusal("value", path, field=name)
+    return None if ref is None else _beside(folder, ref)
 
 
 def _refs(folder: str, name: str, refs: object, path: str) -> tuple[str, ...]:

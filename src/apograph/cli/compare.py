@@ -23,6 +23,7 @@ from apograph.cli.options import (
     Json,
     Key,
     Lang,
+    Logits,
     NoisedAnswers,
     PanelAnswers,
     Published,
@@ -62,6 +63,7 @@ def compare(
     panel_answers: PanelAnswers = [],  # noqa: B006
     noised_answers: NoisedAnswers = [],  # noqa: B006
     key: Key = None,
+    logits: Logits = None,
     witness: WitnessFiles = [],  # noqa: B006
     witness_roots: WitnessRoots = [],  # noqa: B006
     published: Published = [],  # noqa: B006
@@ -80,7 +82,7 @@ def compare(
     recorded = answer_files(answers, panel_answers, noised_answers, key)
     dating = Dating(tuple(witness), tuple(witness_roots), tuple(published))
     given = (*dating.witnesses, *dating.roots, *dating.published)
-    named = (reference, candidate, *base, *claimed, *panel, claims, recorded, *given)
+    named = (reference, candidate, *base, *claimed, *panel, claims, recorded, logits, *given)
     if case is not None:
         if any(named):
             raise Refusal(4, Message("cli.error.case.alone"))
@@ -89,7 +91,7 @@ def compare(
         raise Refusal(4, Message("cli.error.two_sides"))
     else:
         others = (tuple(base), tuple(claimed), tuple(panel))
-        inputs = Inputs(reference, candidate, *others, claims, recorded, dating)
+        inputs = Inputs(reference, candidate, *others, claims, recorded, dating, logits)
     with Sinks(json, html, lang, verbose) as sinks:
         report = examined(inputs, only=only, download=download, quiet=quiet)
         sinks.write(report)
@@ -98,6 +100,7 @@ def compare(
 
 def examined(inputs: Inputs, *, only: list[str], download: bool, quiet: bool) -> Report:
     """Open the releases and examine them; what could not be opened is in the report."""
+    from apograph.evidence.logits import read_vectors
     from apograph.weigh.case import open_case
     from apograph.weigh.examine import chosen, examine
 
@@ -116,6 +119,8 @@ def examined(inputs: Inputs, *, only: list[str], download: bool, quiet: bool) ->
         )
         if inputs.answers is not None:
             case = replace(case, answers=_recorded(inputs.answers))
+        if inputs.logits is not None:
+            case = replace(case, logits=read_vectors(inputs.logits))
         case = replace(case, witnesses=witnesses, published=published)
         case.shared["weights.progress"] = progress.reading
         cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")

@@ -24,6 +24,7 @@ NoisedAnswers = Annotated[
     list[str], typer.Option("--noised-answers", metavar="FILE", help=say("cli.option.noised_answers"))
 ]
 Key = Annotated[str | None, typer.Option("--key", metavar="FILE", help=say("cli.option.key"))]
+Logits = Annotated[str | None, typer.Option("--logits", metavar="FILE", help=say("cli.option.logits"))]
 WitnessFiles = Annotated[list[str], typer.Option("--witness", metavar="FILE", help=say("cli.option.witness"))]
 WitnessRoots = Annotated[
     list[str], typer.Option("--witness-roots", metavar="PEM", help=say("cli.option.witness_roots"))

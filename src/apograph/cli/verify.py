@@ -17,6 +17,7 @@ from apograph.cli.options import (
     Claimed,
     Claims,
     Key,
+    Logits,
     NoisedAnswers,
     PanelAnswers,
     Published,
@@ -45,6 +46,7 @@ def verify(
     panel_answers: PanelAnswers = [],  # noqa: B006
     noised_answers: NoisedAnswers = [],  # noqa: B006
     key: Key = None,
+    logits: Logits = None,
     witness: WitnessFiles = [],  # noqa: B006
     witness_roots: WitnessRoots = [],  # noqa: B006
     published: Published = [],  # noqa: B006
@@ -63,6 +65,7 @@ def verify(
         claims,
         answer_files(answers, panel_answers, noised_answers, key),
         Dating(tuple(witness), tuple(witness_roots), tuple(published)),
+        logits,
     )
     only = [channel for channel in str(then.settings.get("only", "")).split(",") if channel]
     now = loads(dumps(examined(inputs, only=only, download=False, quiet=quiet)))

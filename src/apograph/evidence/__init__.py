@@ -22,6 +22,7 @@ MODULES: tuple[str, ...] = (
     "invariants",
     "claims",
     "answers",
+    "logits",
     "witness",
 )
 

@@ -39,6 +39,8 @@ class Case:
     panel: tuple[Release, ...] = ()
     claims: tuple[dict[str, Json], ...] = ()
     answers: Any = None
+    logits: Any = None
+    """Logit vectors of the candidate (``evidence.logits.Vectors``)."""
     witnesses: tuple[Witness, ...] = ()
     published: Mapping[Side, int] = field(default_factory=dict)
     """When a side could first be had (seconds since 1970 UTC), as the user states it."""
