@@ -141,16 +141,16 @@ def _finding(spaces: list[Space], vectors: Vectors) -> Finding:
         "unrelated": unrelated(reference.tokens, reference.hidden),
         "base": named,
     }
-    columns = ("role", "model", "vocabulary", "hidden", "tokens", "outside", "unrelated")
+    columns = ("role", "outside", "unrelated", "hidden", "vocabulary", "tokens", "model")
     table = [
         [
             {"key": f"report.role.{one.role}", "params": {}},
-            one.ref,
-            one.vocabulary,
-            one.hidden,
-            one.tokens,
             None if one.outside is None else round(one.outside, 5),
             round(unrelated(one.tokens, one.hidden), 3),
+            one.hidden,
+            one.vocabulary,
+            one.tokens,
+            one.ref,
         ]
         for one in spaces
     ]
