@@ -72,14 +72,23 @@ def test_table() -> None:
         "columns": ["a<b", "n"],
         "rows": [[True, 1e-6], [None, {"key": "cli.error.byte", "params": {"n": 7}}]],
     }
-    assert "<td>yes</td><td>1e-06</td>" in page("table", data)
+    assert '<td>yes</td><td class="value">1e-06</td>' in page("table", data)
     assert "<td>–</td><td>byte 7</td>" in page("table", data)
     assert ">a&lt;b</th>" in page("table", data)
     assert plain("table", data) == ["a<b  n", "yes  1e-06", "–    byte 7"]
 
 
+def test_shares_are_told_in_per_cent() -> None:
+    data = {"columns": ["n", "part"], "shares": ["part"], "rows": [[0.5, 0.999], [2, 1], [0.25]]}
+    assert plain("table", data) == ["n     part", "0.5   >99%", "2     1", "0.25"]
+    assert '<td class="value">&gt;99%</td>' in page("table", data)
+    squares = {"rows": ["a"], "columns": ["x", "y"], "values": [[1.0, None]], "low": 0, "high": 1}
+    assert plain("heatmap", {**squares, "unit": "share"})[1].split() == ["a", "100%", "–"]
+    assert plain("heatmap", squares)[1].split() == ["a", "1", "–"]
+
+
 def test_much_data_is_bounded_and_counted() -> None:
-    assert page("table", {"columns": ["n"], "rows": [[n] for n in range(1234)]}).count("<td>") == 200
+    assert page("table", {"columns": ["n"], "rows": [[n] for n in range(1234)]}).count("<td ") == 200
     assert "and 1,034 more" in page("table", {"columns": ["n"], "rows": [[n] for n in range(1234)]})
     assert plain("list", {"items": ["x"] * 20, "more": 5})[-1] == "and 13 more"
     assert "and 5 more" in page("list", {"items": ["x"], "more": 5})

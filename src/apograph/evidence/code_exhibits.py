@@ -80,7 +80,8 @@ def pair_table(analysis: Analysis) -> Exhibit:
     keys = ("candidate", "reference", "similarity", "covered", "covering", "bits", "explained", "own")
     columns = [f"code_{key}" for key in keys]
     caption = Message("code.functions.table", {"n": len(analysis.rows)})
-    return Exhibit("table", {"columns": columns, "rows": rows}, caption)
+    shares = ["code_covered", "code_covering"]
+    return Exhibit("table", {"columns": columns, "rows": rows, "shares": shares}, caption)
 
 
 def _name(tree: CodeTree) -> str:

@@ -19,7 +19,7 @@ def exhibits(coins: Sequence[Coins]) -> Iterator[Exhibit]:
     families = [f for f in FAMILIES if any(c.module.family == f for c in coins)]
     columns = [_key("family", family) for family in families]
     values = [[shares.get((label, family)) for family in families] for label in labels]
-    data = {"rows": labels, "columns": columns, "values": values, "low": 0.5, "high": 1.0}
+    data = {"rows": labels, "columns": columns, "values": values, "low": 0.5, "high": 1.0, "unit": "share"}
     yield Exhibit("heatmap", data, Message("weights.coins.heatmap"))
     rows = [
         [c.module.label, _key("family", c.module.family), _key("pairing", c.pairing), c.heads, c.n,
@@ -45,7 +45,8 @@ def towers(coins: Sequence[Coins], beyond: Sequence[Coins]) -> Iterator[Exhibit]
         ]  # fmt: skip
         names = ["tower", "tested", "agreeing", "beyond", "share", "cosine"]
         columns = [f"coins_{name}" for name in names]
-        yield Exhibit("table", {"columns": columns, "rows": rows}, Message("weights.coins.towers"))
+        data = {"columns": columns, "rows": rows, "shares": ["coins_share"]}
+        yield Exhibit("table", data, Message("weights.coins.towers"))
 
 
 def _key(table: str, name: str) -> dict[str, Json]:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from apograph.report.figures.cells import LINES, ROWS, cell, first, more
 from apograph.report.figures.matrix import shade
 from apograph.report.markup import element, join
+from apograph.report.words import percent
 
 _COLUMNS = 24
 
@@ -57,7 +58,10 @@ def _rectangle(
         raise ValueError("not a rectangle")
     if any(v is not None and not math.isfinite(v) for line in values for v in line):
         raise ValueError("not a number")
-    told = [["–" if v is None else f"{v:.3g}" for v in line] for line in values]
+    share = data.get("unit") == "share"
+    told = [
+        ["–" if v is None else percent(v, ".0%") if share else f"{v:.3g}" for v in line] for line in values
+    ]
     if data.get("texts") is not None:
         told = [
             [cell(t, lang, 40) for t in first(line, len(columns))[0]] for line in data["texts"][: len(rows)]

@@ -33,7 +33,7 @@ def page(data: Mapping[str, Any], lang: str) -> Markup:
                 hint = f"{cell(label, lang, 60)} – {cell(labels[m], lang, 60)}: {told or '–'}"
                 cells.append(element("td", told, class_=f"shade{tint}", title=hint))
         body.append(element("tr", name, *cells))
-    table = element("table", element("thead", head), element("tbody", *body), class_="matrix")
+    table = element("table", element("thead", head), element("tbody", *body), class_="matrix square")
     rest = element("p", more(left, lang), class_="more") if left else None
     return join(element("div", table, class_="scroll", tabindex="0", role="group"), rest)
 
