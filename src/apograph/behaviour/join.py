@@ -36,7 +36,7 @@ class _Table:
     options: array[int] = field(default_factory=lambda: array("h"))
     prompts: list[str | None] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
-    forms: dict[str, int] = field(default_factory=dict)
+    forms: dict[str | None, int] = field(default_factory=dict)
 
     def row(self, identity: str, name: str) -> int:
         found = self.rows.get(identity)
@@ -126,23 +126,30 @@ def _read(path: Path, table: _Table) -> Column:
     samples: dict[int, str] = {}
     repeats: dict[int, list[int]] = {}
     model, sigma = "", None
-    for record in chain(head, records):
-        row = table.row(record.identity, record.item)
-        while row >= len(codes):
+    row_of, form_of, keys = table.rows.get, table.forms.get, table.keys
+    for record in chain(head, records):  # a million times over: what is known already is looked up in place
+        identity, item, answer, key, prompt_hash, sample, margin, state, options, named, noise = record
+        row = row_of(identity)
+        if row is None:
+            row = table.row(identity, item)
+        if row >= len(codes):
             codes.append(MISSING)
-        code = _code(record, table, file)
-        model, sigma = record.model or model, sigma if record.sigma is None else record.sigma
-        _note(record, row, table, file)
+        code = None if state else form_of(answer)
+        if code is None:
+            code = _code(record, table, file)
+        model, sigma = named or model, sigma if noise is None else noise
+        if (key and keys[row] != form_of(key)) or prompt_hash or options:
+            _note(record, row, table, file)
         if codes[row] == MISSING:
             codes[row] = code
-            if record.sample:
-                samples[row] = record.sample
-        elif record.sample != samples.get(row, ""):
+            if sample:
+                samples[row] = sample
+        elif sample != samples.get(row, ""):
             repeats.setdefault(row, []).append(code)
         elif codes[row] != code:
-            raise refuse("answers.twice", file.path, item=record.item or record.identity)
-        if record.margin is not None:
-            margins[row] = record.margin
+            raise refuse("answers.twice", file.path, item=item or identity)
+        if margin is not None:
+            margins[row] = margin
     spread = None
     if margins:
         spread = np.full(len(codes), np.nan)
