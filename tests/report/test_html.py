@@ -39,7 +39,7 @@ TAGS = {
         "dt",
         "dd",
     ),
-    *("ul", "ol", "li", "table", "caption", "colgroup", "col", "thead", "tbody", "tr", "th", "td"),
+    *("ul", "ol", "li", "table", "caption", "colgroup", "col", "thead", "wbr", "tbody", "tr", "th", "td"),
     *("figure", "figcaption", "details", "summary", "svg", "rect", "line", "circle", "text"),
 }
 ATTRIBUTES = {

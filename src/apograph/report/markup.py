@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 from apograph.report.escape import visible
 
 Child: TypeAlias = Markup | str | int | float | None
-_VOID = frozenset({"br", "rect", "line", "circle", "path", "col", "img"})
+_VOID = frozenset({"br", "rect", "line", "circle", "path", "col", "img", "wbr"})
 
 
 def safe(value: object) -> Markup:

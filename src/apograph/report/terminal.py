@@ -134,7 +134,7 @@ def _unfolded(finding: Finding, lang: str) -> Iterator[RenderableType]:
     if (strength := view.strength(finding.strength, lang)) is not None:
         yield Text(strength)
     for exhibit in finding.exhibits:
-        columns = exhibit.kind == "table"  # cut, since wrapped they could not be read
+        columns = exhibit.kind in ("table", "heatmap", "matrix")  # cut, since wrapped they could not be read
         lines = [Text(line, no_wrap=columns, overflow="ellipsis") for line in figures.plain(exhibit, lang)]
         yield Text(sentence(exhibit.caption, lang), style="italic")
         yield Padding(Group(*lines), (0, 0, 0, 2))

@@ -20,7 +20,9 @@ def page(data: Mapping[str, Any], lang: str) -> Markup:
     """A table whose cells are shaded from ``low`` to ``high`` and tell their value, or their text."""
     rows, columns, values, told, left = _rectangle(data, ROWS, lang)
     low, high = float(data["low"]), float(data["high"])
-    head = element("tr", element("td"), *(element("th", cell(c, lang, 40), scope="col") for c in columns))
+    head = element(
+        "tr", element("td"), *(element("th", _broken(cell(c, lang, 40)), scope="col") for c in columns)
+    )
     body = [
         element(
             "tr",
@@ -35,6 +37,12 @@ def page(data: Mapping[str, Any], lang: str) -> Markup:
     table = element("table", element("thead", head), element("tbody", *body), class_="matrix")
     rest = element("p", more(left, lang), class_="more") if left else None
     return join(element("div", table, class_="scroll", tabindex="0", role="group"), rest)
+
+
+def _broken(name: str) -> Markup:
+    """A name that may be broken after its dots, so that many columns fit."""
+    first, *others = name.split(".")
+    return join(first, *(join(".", element("wbr"), part) for part in others))
 
 
 def plain(data: Mapping[str, Any], lang: str) -> list[str]:
