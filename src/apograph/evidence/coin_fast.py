@@ -5,7 +5,7 @@ No fast-math: lines are added in order, so that numpy gives the same bits (``coi
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numba import njit
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from apograph.evidence.coin_plain import GROUP, LANES, Products
 from apograph.evidence.moments import Stored
-from apograph.evidence.numba_bits import value
+from apograph.evidence.numba_bits import WIDE, add_wide, line, nothing, put, value, values
 
-_Sums = NDArray[np.float32]
+_Sums: TypeAlias = NDArray[np.float32]
+_Sum: TypeAlias = NDArray[np.float64]
 
 
 def _compiled(function: Any) -> Any:
@@ -47,36 +48,77 @@ def rows(a: Stored, b: Stored, start: int, width: int, out: Products) -> None:
 @_compiled
 def columns(a: Stored, b: Stored, start: int, width: int, out: Products) -> None:
     """See ``coin_plain.columns``."""
-    sums = np.zeros((3, width), np.float32)
     head = min(-start % width, len(a))
     first = start % width
     if head:
-        _line(a[:head], b[:head], sums[0, first:], sums[1, first:], sums[2, first:])
-        _flush(sums, out)
+        _group(a[:head], b[:head], head, out[0, first:], out[1, first:], out[2, first:])
     for at in range(head, len(a), GROUP * width):
         end = min(at + GROUP * width, len(a))
-        _lines(a[at:end], b[at:end], width, sums)
-        _flush(sums, out)
+        _group(a[at:end], b[at:end], width, out[0], out[1], out[2])
 
 
 @_compiled
-def _flush(sums: _Sums, out: Products) -> None:
-    for n in range(3):
-        own, to = sums[n], out[n]
-        for j in range(len(own)):
-            to[j] += np.float64(own[j])
-            own[j] = 0
+def _group(a: Stored, b: Stored, width: int, ab: _Sum, aa: _Sum, bb: _Sum) -> None:
+    """Lines of ``width``, the last of which may be shorter: two registers' worth of columns at a time."""
+    part = len(a) % width
+    for j in range(0, width, 2 * WIDE):
+        half, end = j + WIDE, j + 2 * WIDE
+        if end > width or j < part < end:
+            _few(a, b, width, j, min(end, width), ab, aa, bb)
+            continue
+        s0 = s1 = s2 = t0 = t1 = t2 = nothing()
+        for at in range(j, len(a), width):
+            x, y = values(line(a, at)), values(line(b, at))
+            s0 += x * y
+            s1 += x * x
+            s2 += y * y
+            x, y = values(line(a, at + WIDE)), values(line(b, at + WIDE))
+            t0 += x * y
+            t1 += x * x
+            t2 += y * y
+        add_wide(ab, j, s0)
+        add_wide(aa, j, s1)
+        add_wide(bb, j, s2)
+        add_wide(ab, half, t0)
+        add_wide(aa, half, t1)
+        add_wide(bb, half, t2)
+
+
+@_compiled
+def _few(a: Stored, b: Stored, width: int, first: int, end: int, ab: _Sum, aa: _Sum, bb: _Sum) -> None:
+    """The same of columns [first, end), one by one."""
+    for j in range(first, end):
+        s0 = s1 = s2 = np.float32(0)
+        for at in range(j, len(a), width):
+            x, y = value(a[at]), value(b[at])
+            s0 += x * y
+            s1 += x * x
+            s2 += y * y
+        ab[j] += np.float64(s0)
+        aa[j] += np.float64(s1)
+        bb[j] += np.float64(s2)
 
 
 @_compiled
 def _lines(a: Stored, b: Stored, width: int, sums: _Sums) -> None:
+    """Add lines of ``width``, the last of which may be shorter."""
+    whole = len(a) // width * width
+    even = width // WIDE * WIDE
     ab, aa, bb = sums[0], sums[1], sums[2]
-    four = len(a) // (4 * width) * 4
-    for k in range(0, four, 4):
-        at, end = k * width, (k + 4) * width
-        _four(a[at:end], b[at:end], width, ab, aa, bb)
-    for at in range(four * width, len(a), width):
-        _line(a[at : at + width], b[at : at + width], ab, aa, bb)
+    for j in range(0, even, WIDE):
+        s0, s1, s2 = line(ab, j), line(aa, j), line(bb, j)
+        for at in range(j, whole, width):
+            x, y = values(line(a, at)), values(line(b, at))
+            s0 += x * y
+            s1 += x * x
+            s2 += y * y
+        put(ab, j, s0)
+        put(aa, j, s1)
+        put(bb, j, s2)
+    for at in range(0, whole, width):
+        end = at + width
+        _line(a[at + even : end], b[at + even : end], ab[even:], aa[even:], bb[even:])
+    _line(a[whole:], b[whole:], ab, aa, bb)
 
 
 @_compiled
@@ -86,16 +128,3 @@ def _line(a: Stored, b: Stored, ab: _Sums, aa: _Sums, bb: _Sums) -> None:
         ab[j] += x * y
         aa[j] += x * x
         bb[j] += y * y
-
-
-@_compiled
-def _four(a: Stored, b: Stored, width: int, ab: _Sums, aa: _Sums, bb: _Sums) -> None:
-    """Four lines, with the sums in registers."""
-    a0, a1, a2, a3 = a[:width], a[width : 2 * width], a[2 * width : 3 * width], a[3 * width :]
-    b0, b1, b2, b3 = b[:width], b[width : 2 * width], b[2 * width : 3 * width], b[3 * width :]
-    for j in range(width):
-        x0, x1, x2, x3 = value(a0[j]), value(a1[j]), value(a2[j]), value(a3[j])
-        y0, y1, y2, y3 = value(b0[j]), value(b1[j]), value(b2[j]), value(b3[j])
-        ab[j] = (((ab[j] + x0 * y0) + x1 * y1) + x2 * y2) + x3 * y3
-        aa[j] = (((aa[j] + x0 * x0) + x1 * x1) + x2 * x2) + x3 * x3
-        bb[j] = (((bb[j] + y0 * y0) + y1 * y1) + y2 * y2) + y3 * y3

@@ -9,6 +9,7 @@ float32 dot product over a whole block would be wrong in the fourth digit.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
@@ -150,12 +151,22 @@ def rows_of(a: Stored, b: Stored, plain: bool = False) -> Rows:
         else:
             from apograph.evidence.moments_plain import fill
         doubtful = fill(a, b, out)
-    if not doubtful:
-        return out
-    for k in range(len(out)) if wide else np.flatnonzero(_out_of_range(out, len(a))):
+    if wide:
+        _widen(a, b, out, range(len(out)))
+    elif doubtful:
+        mend(a, b, out)
+    return out
+
+
+def mend(a: Stored, b: Stored, out: Rows) -> None:
+    """Sum the sub-blocks again, in float64, that float32 could not hold."""
+    _widen(a, b, out, np.flatnonzero(_out_of_range(out, len(a))))
+
+
+def _widen(a: Stored, b: Stored, out: Rows, places: Iterable[int]) -> None:
+    for k in places:
         part = slice(k * SUB, (k + 1) * SUB)
         out[k] = _wide_row(a[part], b[part])
-    return out
 
 
 def _out_of_range(out: Rows, n: int) -> NDArray[np.bool_]:

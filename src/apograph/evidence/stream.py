@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from apograph.align.tensors import Match, Part
 from apograph.evidence import stream_state
 from apograph.evidence.moments import COLUMNS, SUB, Moments, Rows, Stored, rows_of, values_of
+from apograph.evidence.stream_files import FilePair, file_pair
 from apograph.findings import Message, Refusal
 from apograph.release.safetensors_header import element_count
 from apograph.release.tensor_store import TensorStore
@@ -85,17 +86,21 @@ class _Task:
     missing: int
     rows: Rows
     sums: list[Sums | None]
+    files: FilePair | None
     turned: NDArray[Any] | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     pieces: dict[int, list[NDArray[np.float64] | None]] = field(default_factory=dict)
     """Those whose turn to be added has not come, by their chunk."""
     added: int = 0
 
-    def sum(self, start: int, a: Stored, b: Stored) -> None:
+    def sum(self, start: int, a: Stored, b: Stored, rows: Rows | None) -> None:
         """Sum a block, chunk by chunk, and add what is next."""
+        if rows is not None:
+            self.rows[start // SUB : start // SUB + len(rows)] = rows
         for at in range(0, len(a), CHUNK):
             x, y = a[at : at + CHUNK], b[at : at + CHUNK]
-            self.rows[(start + at) // SUB : -(-(start + at + len(x)) // SUB)] = rows_of(x, y)
+            if rows is None:
+                self.rows[(start + at) // SUB : -(-(start + at + len(x)) // SUB)] = rows_of(x, y)
             if any(self.sums):
                 self.pieces[(start + at) // CHUNK] = [
                     None if s is None else s.piece(start + at, x, y) for s in self.sums
@@ -187,7 +192,12 @@ class _Run:
             if number in self.done:
                 continue
             rows = np.empty((-(-n // SUB), COLUMNS))
-            task = _Task(number, match, n, max(-(-n // self._block), 1), rows, self._sums[number])
+            firsts = [
+                part_range(s, p)[0]
+                for s, p in zip(self._stores, (match.reference, match.candidate), strict=True)
+            ]
+            files = file_pair(match, self._stores, (firsts[0], firsts[1]))
+            task = _Task(number, match, n, max(-(-n // self._block), 1), rows, self._sums[number], files)
             for start in range(0, max(n, 1), self._block):
                 yield item, task, start, min(start + self._block, n)
                 item += 1
@@ -215,15 +225,11 @@ class _Run:
     def _block_of(
         self, item: int, task: _Task, start: int, stop: int, buffers: list[NDArray[np.uint8]]
     ) -> None:
-        match = task.match
-        a = stored(self._stores[0], match.reference, start, stop, buffers, 0)
-        if match.transposed:
-            b: Stored = self._turned(task)[start:stop]
-        else:
-            b = stored(self._stores[1], match.candidate, start, stop, buffers, 1)
-        task.sum(start, a, b)
+        found = task.files.read(start, stop, buffers) if task.files is not None else None
+        a, b, rows = found or (*self._stored(task, start, stop, buffers), None)
+        task.sum(start, a, b, rows)
         if self._folds:
-            self._show(item, match, start, values_of(a), values_of(b))
+            self._show(item, task.match, start, values_of(a), values_of(b))
         with self._lock:
             task.missing -= 1
             if not task.missing:
@@ -234,6 +240,15 @@ class _Run:
                 self._progress(self._seen, self._total, time.monotonic() - self._started)
             if self._state is not None and time.monotonic() - self._saved > SAVE_EVERY:
                 self.save()
+
+    def _stored(
+        self, task: _Task, start: int, stop: int, buffers: list[NDArray[np.uint8]]
+    ) -> tuple[Stored, Stored]:
+        match = task.match
+        a = stored(self._stores[0], match.reference, start, stop, buffers, 0)
+        if match.transposed:
+            return a, self._turned(task)[start:stop]
+        return a, stored(self._stores[1], match.candidate, start, stop, buffers, 1)
 
     def _show(self, item: int, match: Match, start: int, a: NDArray[Any], b: NDArray[Any]) -> None:
         """Let the folds see a block when its turn has come."""

@@ -47,6 +47,11 @@ class ByteFile:
             done += n
         return data
 
+    def place(self, start: int, stop: int) -> tuple[int, int] | None:
+        """The descriptor, and where bytes [start, stop) begin for ``pread``; None beyond the end. Whoever
+        reads there has to be as strict about a file that became shorter."""
+        return (self._fd, self._first + start) if stop <= self.size else None
+
     def check(self) -> None:
         """Raise Refusal 2 when the file is no longer the one that was opened."""
         if self._now() != self._state:

@@ -64,6 +64,13 @@ class FileStore:
             return self._bytes(name, kind, first, last, out).reshape(-1, kind.size)
         return self._bytes(name, kind, start, stop, out).view(f"<u{kind.size}")
 
+    def place(self, name: str) -> tuple[int, int] | None:
+        """The descriptor and first byte of a tensor whose elements lie one after the other in its file."""
+        info = self._infos[name]
+        if info.start is None or info.stop is None:
+            return None
+        return self._files[info.file].place(info.start, info.stop)
+
     def check(self) -> None:
         """Raise Refusal 2 when a file changed since it was opened."""
         for file in self._files.values():

@@ -46,6 +46,10 @@ class TorchStore(FileStore):
             return super().raw(name, start, stop, out)
         return self._gathered(name, start, stop)
 
+    def place(self, name: str) -> tuple[int, int] | None:
+        """See ``FileStore``."""
+        return None if name in self._strides else super().place(name)
+
     def _gathered(self, name: str, start: int, stop: int) -> NDArray[np.unsignedinteger]:
         kind = self._type(name, start, stop)
         info = self._infos[name]
