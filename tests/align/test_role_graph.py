@@ -149,6 +149,7 @@ def test_random_weights_are_doubtful() -> None:
     doubtful = find_roles(store, CONFIG).doubtful
     assert any("gate and up" in d for d in doubtful)
     assert any("v and o" in d for d in doubtful)
+    assert any("embedding and head" in d for d in doubtful)
 
 
 def test_what_has_no_role_is_left_over() -> None:

@@ -56,8 +56,25 @@ def test_left_out(tmp_path: Path) -> None:
         ("vo", "geometry"),
         ("qk", "geometry"),
     }
-    doubt = replace(a, doubtful=(f"{a.towers[0].blocks[0].label}: q and k",))
-    assert told(doubt) == {("vo", "role"), ("qk", "role")}
+
+
+def test_what_a_doubt_leaves_out(tmp_path: Path) -> None:
+    stores, sure = sides(tmp_path)
+
+    def left_out(what: str, sides: int) -> set[str]:
+        doubtful = [
+            replace(r, doubtful=(f"{r.towers[0].blocks[0].label}: {what}",) if n < sides else ())
+            for n, r in enumerate(sure)
+        ]
+        told = role_modules((doubtful[0], doubtful[1]), stores, (CONFIG, CONFIG))[1]
+        assert {e.reason for e in told} <= {"role"}
+        return {e.family for e in told}
+
+    assert left_out("q and k", 1) == {"qk"}  # v and o are themselves whichever is q
+    assert left_out("v and o", 1) == {"vo", "qk"}
+    assert left_out("gate and up", 1) == set()  # the other side's signs are free
+    assert left_out("gate and up", 2) == {"mlp"}  # two gates would agree in sign
+    assert left_out("block", 2) == set()
 
 
 def test_layers_in_another_order_are_matched_by_norms(tmp_path: Path) -> None:

@@ -145,6 +145,8 @@ class _Maker:
             for i, y in enumerate(layers)
         )
         self._doubts(label, layers)
+        if not tables.sure:
+            self.doubtful.append(f"{label}: embedding and head")
         extra = [norm_of(g, self.vectors, layered) for g in others]
         last = extra[-1] if extra else None
         other = (*tables.other, *(v for e in extra[:-1] for v in _norm_views(e)))

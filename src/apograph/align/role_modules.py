@@ -42,17 +42,30 @@ def role_modules(
     excluded: list[Excluded] = []
     for towers in tower_pairs(*roles):
         for blocks in block_pairs(towers, stores, votes):
-            sure = not any(
-                d.startswith(f"{b.label}: ") and not d.endswith(": block")
-                for b, r in zip(blocks, roles, strict=True)
-                for d in r.doubtful
-            )
-            for made in _of_blocks(blocks, stores, configs, sure, towers):
+            doubts = tuple(_doubts(b, r) for b, r in zip(blocks, roles, strict=True))
+            for made in _of_blocks(blocks, stores, configs, doubts, towers):
                 if isinstance(made, Module):
                     found.append(made)
                 else:
                     excluded.append(made)
     return found, excluded
+
+
+def _doubts(block: Block, roles: Roles) -> frozenset[str]:
+    """What was arbitrary in this block's roles."""
+    label = f"{block.label}: "
+    return frozenset(d.removeprefix(label) for d in roles.doubtful if d.startswith(label))
+
+
+def _unsure(family: Family, doubts: Sequence[frozenset[str]]) -> bool:
+    """Whether a module's signs may not be free. Gates' rows have a mean: taken for up on *both* sides, they
+    would agree in sign; on one side the other's signs are free still. The v and o of a block are themselves
+    whichever of two matrices is q."""
+    if family == "mlp":
+        return all("gate and up" in d for d in doubts)
+    harmless = {"block", "gate and up", "gate and up with down", "bias of up"}
+    harmless |= {"q and k", "q, k with v, o"} if family == "vo" else set()
+    return any(d - harmless for d in doubts)
 
 
 def roles_of(stores: Stores, configs: Configs) -> tuple[Roles, Roles]:
@@ -154,12 +167,16 @@ def _gain(norm: Norm | None) -> View | None:
 
 
 def _of_blocks(
-    blocks: tuple[Block, Block], stores: Stores, configs: Configs, sure: bool, towers: tuple[Tower, Tower]
+    blocks: tuple[Block, Block],
+    stores: Stores,
+    configs: Configs,
+    doubts: Sequence[frozenset[str]],
+    towers: tuple[Tower, Tower],
 ) -> Iterator[Module | Excluded]:
     a, b = blocks
     tower = towers[0].label
     if a.attention is not None and b.attention is not None:
-        yield from _attention((a, b), (a.attention, b.attention), stores, configs, sure, towers)
+        yield from _attention((a, b), (a.attention, b.attention), stores, configs, doubts, towers)
     for number, mlps in enumerate(zip(a.mlps, b.mlps, strict=False)):
         label = f"{a.label}.{number}" if len(a.mlps) > 1 else a.label
         inner = [_spoils(m.inner, c) for m, c in zip(mlps, configs, strict=True)]
@@ -167,6 +184,8 @@ def _of_blocks(
             yield Excluded("mlp", label, "ungated")
         elif any(inner):
             yield Excluded("mlp", label, "norm")
+        elif _unsure("mlp", doubts):
+            yield Excluded("mlp", label, "role")
         else:
             halves = [_mlp_half(m, x) for m, x in zip(mlps, blocks, strict=True)]
             sizes = [view_shape(s, m.up) for s, m in zip(stores, mlps, strict=True)]
@@ -186,7 +205,7 @@ def _attention(
     pair: tuple[Attention, Attention],
     stores: Stores,
     configs: Configs,
-    sure: bool,
+    doubts: Sequence[frozenset[str]],
     towers: tuple[Tower, Tower],
 ) -> Iterator[Module | Excluded]:
     a, b = pair
@@ -208,7 +227,7 @@ def _attention(
             yield Excluded(name, label, "norm")
         elif not fits or (name == "qk" and turning is None):
             yield Excluded(name, label, "geometry")
-        elif not sure:
+        elif _unsure(name, doubts):
             yield Excluded(name, label, "role")
         else:
             halves = [
