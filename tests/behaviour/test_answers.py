@@ -227,3 +227,17 @@ def test_a_model_against_itself(tmp_path: Path) -> None:
 def test_nothing_comparable_is_said(tmp_path: Path) -> None:
     paths = [jsonl(tmp_path / f"{n}.jsonl", [{"item": "q", "raw": "", "key": "A"}]) for n in range(2)]
     assert gaps(load_answers(*paths)) == ["answers.unexamined.nothing"]
+
+
+def test_even_discordant_errors_tell_no_direction() -> None:
+    """Nine against seven: a coin shows as much four times in five (sign test)."""
+    first = "B" * 30 + "B" * 9 + "A" * 21
+    second = "B" * 30 + "A" * 9 + "B" * 7 + "A" * 14
+    columns = tuple(
+        Column(name, "", "", np.array([ord(c) - 65 for c in given], np.int32))
+        for name, given in (("r", first), ("c", second))
+    )
+    items = tuple(f"i:{n}" for n in range(60))
+    sheet = Sheet("choice", items, columns, np.zeros(60, np.int32), np.full(60, 4, np.int16), ("A", "B"))
+    direction = found(prepare(sheet, 0, 1, []))["answers.direction"]
+    assert direction.message.key == "answers.direction.equal"

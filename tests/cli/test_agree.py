@@ -51,7 +51,7 @@ def test_two_files_and_a_panel(files: list[str], tmp_path: Path, capsys: pytest.
     assert {"answers.overlap", "answers.identical", "answers.rank"} <= {f.id for f in report.findings}
     assert report.conclusion.relation == "undetermined"
     assert b"<svg" in page.read_bytes()
-    assert b'class="matrix"' in page.read_bytes()
+    assert b'class="matrix square"' in page.read_bytes()
 
 
 def test_three_files_make_a_matrix(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from apograph.behaviour.answers import Answers
 
 LEVEL = -6.0
+SIGN_LEVEL = -2.0
+"""log10 p of the sign test above which the errors of one side alone tell no direction."""
 _ROWS = 40
 
 
@@ -248,14 +250,15 @@ def _would_show(found: Shared) -> bool:
 
 def _direction(answers: Answers, counts: Counts) -> Finding:
     found = effects(counts)
+    drifted = drift(counts)
     fewer = "equal"
-    if counts.first != counts.second:
+    if drifted <= SIGN_LEVEL:
         fewer = "reference" if counts.first < counts.second else "candidate"
     return Finding(
         f"{CHANNEL}.direction",
         CHANNEL,
         words(f"direction.{fewer}", first=counts.first, second=counts.second),
-        strength=strength("exact", drift(counts), words("null.drift")),
+        strength=strength("exact", drifted, words("null.drift")),
         measures=(
             *effect("contained_first", found.get("contained_first"), counts.a),
             *effect("contained_second", found.get("contained_second"), counts.b),

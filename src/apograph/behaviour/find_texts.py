@@ -63,7 +63,7 @@ def _near(answers: Answers) -> Iterator[Finding]:
     yield Finding(
         f"{CHANNEL}.near",
         CHANNEL,
-        words(f"near.{key}", mean=own, n=n, above=above, panel=len(panel)),
+        words(f"near.{key}{'' if panel else '_alone'}", mean=own, n=n, above=above, panel=len(panel)),
         strength=strength("exact", math.log10((1 + above) / (len(panel) + 1)), words("null.exchangeable"))
         if panel
         else strength("descriptive", None, words("null.exchangeable")),

@@ -89,7 +89,7 @@ def _report(
         tool=f"apograph {__version__}",
         created=now(),
         arguments=tuple(sys.argv[1:]),
-        settings={"kind": sheet.kind},
+        settings={"kind": sheet.kind, "only": "answers"},
         releases=files,
         findings=findings,
         unexamined=gaps,
