@@ -63,6 +63,7 @@ def release(folder: Path, values: Weights) -> Release:
 
 def examined(folder: Path, a: Weights, b: Weights) -> dict[str, str]:
     """Keys of the findings of all that reads weights, by id."""
+    folder.mkdir(exist_ok=True)
     case = Case(release(folder / "a", a), release(folder / "b", b))
     found = [f for examine in (transformations, gauge, invariants) for f in examine(case)]
     return {f.id: f.message.key for f in found if isinstance(f, Finding)}
@@ -92,29 +93,33 @@ def false_layers(w: Weights) -> Weights:
     return w | {name: np.asarray(v, np.float32) for name, v in (mlp | flat | odd | norm).items()}
 
 
-ODD: dict[str, Callable[[Weights], Weights]] = {
-    "not finite in every tensor": each(spoilt),
-    "nothing but NaN": each(lambda v: np.full_like(v, np.nan)),
-    "nothing but infinity": each(lambda v: np.full_like(v, np.inf)),
-    "nothing but zeros": each(np.zeros_like),
-    "huge": each(lambda v: v * np.float32(1e38)),
-    "tiny": each(lambda v: v * np.float32(1e-40)),
-    "single numbers": each(lambda v: np.float32(1) * np.ones((), np.float32)),
-    "no rows": each(lambda v: v[:0]),
-    "a gain of zeros": zero_gain,
-    "false layers": false_layers,
+ODD: dict[str, tuple[Callable[[Weights], Weights], str, str]] = {
+    "not finite in every tensor": (each(spoilt), "made", "identical"),
+    "nothing but NaN": (each(lambda v: np.full_like(v, np.nan)), "nothing", "identical"),
+    "nothing but infinity": (each(lambda v: np.full_like(v, np.inf)), "nothing", "identical"),
+    "nothing but zeros": (each(np.zeros_like), "nothing", "identical"),
+    "huge": (each(lambda v: v * np.float32(1e38)), "unrelated", "identical"),
+    "tiny": (each(lambda v: v * np.float32(1e-40)), "unrelated", "identical"),
+    "single numbers": (each(lambda v: np.float32(1) * np.ones((), np.float32)), "nothing", "identical"),
+    "no rows": (each(lambda v: v[:0]), "nothing", "nothing"),
+    "a gain of zeros": (zero_gain, "made", "identical"),
+    "false layers": (false_layers, "made", "made"),
 }
+"""A change of weights, and what is found beside the unchanged ones and beside the changed ones themselves."""
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("name", ODD)
 def test_odd_weights_end_no_examiner(name: str, tmp_path: Path) -> None:
+    change, beside_usual, beside_itself = ODD[name]
     a = weights(1)
-    odd = ODD[name](a)
-    for n, (one, other) in enumerate(((a, odd), (odd, odd))):
-        folder = tmp_path / str(n)
-        folder.mkdir()
-        examined(folder, one, other)  # does not raise
+    odd = change(a)
+    for one, key in ((a, beside_usual), (odd, beside_itself)):
+        found = examined(tmp_path / str(one is odd), one, odd)
+        assert found["weights.transformation"] == f"weights.transformation.{key}"
+        assert found.get("weights.coins") != "weights.coins.nothing", (
+            "no test was made that could speak against"
+        )
 
 
 def test_one_nan_hides_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

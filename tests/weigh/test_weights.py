@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -106,6 +108,15 @@ def test_a_known_seed_is_the_innocent_explanation_of_a_common_start() -> None:
     assert relation(seed, tuned) == "same initialisation or derivative"
     assert relation(seed, coins(Bearing.DISTINCTIVE)) == "same initialisation or derivative"
     assert relation(other("seed", Bearing.CONTEXT, seed_common=0), tuned) == "common origin"
+
+
+def test_a_test_without_a_coin_decides_nothing() -> None:
+    none = replace(coins(Bearing.CONTEXT), measures=(Measure("coins_share", None, "share", 0),))
+    assert relation(none, classes(Bearing.CONTEXT)) == "undetermined"
+    assert relation(none, other("unit_order", Bearing.AGAINST)) == "independent", "another test was made"
+    told = conclude_weights([none])
+    assert told is not None
+    assert merged(files("independent"), told).sentence.key == "conclusion.weights.unread"
 
 
 def test_weights_never_give_a_direction_and_say_so() -> None:

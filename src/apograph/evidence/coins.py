@@ -16,7 +16,7 @@ from statistics import median
 from apograph.align.modules import FAMILIES, Excluded, Half, Module, find_modules
 from apograph.align.role_modules import role_modules, roles_of
 from apograph.align.role_views import view_shape
-from apograph.align.roles import View
+from apograph.align.roles import Roles, View
 from apograph.align.tensors import Match
 from apograph.evidence import coin_ceiling
 from apograph.evidence.coin_ceiling import Units, ceilings, part_of
@@ -43,11 +43,13 @@ def plan(
     matches: Sequence[Match],
     stores: Stores,
     configs: tuple[Mapping[str, Json], Mapping[str, Json]],
+    roles: tuple[Roles, Roles] | None = None,
 ) -> Plan:
     """Find the modules, by names, and by the role graph where names do not tell. A module stored on both
-    sides in a quantised type is left out: rounding to its grid need not commute with a change of sign."""
+    sides in a quantised type is left out: rounding to its grid need not commute with a change of sign.
+    ``roles`` are those of ``roles_of`` where they are known already."""
     found, left_out = find_modules(matches, stores, configs)
-    roles = roles_of(stores, configs)
+    roles = roles or roles_of(stores, configs)
     told, also = role_modules(roles, stores, configs, matches)
     by_place = {m.place: m for m in told}
     found = [_enriched(m, by_place.get(m.place)) for m in found]
@@ -182,7 +184,7 @@ def _finding(
     if ratio is not None:
         measures.append(Measure("coins_ratio", ratio[1]))
     if not passed:
-        kind, bearing = "nothing", Bearing.AGAINST
+        kind, bearing = ("nothing", Bearing.AGAINST) if thrown else ("unthrown", Bearing.CONTEXT)
     elif not beyond:
         kind, bearing = "explained", Bearing.CONTEXT
     elif ratio is not None and ratio[1] >= BEYOND:

@@ -34,14 +34,18 @@ class Told:
     dated: bool
 
     def named(self, id: str) -> Finding | None:
+        """The finding of this id."""
         return next((f for f in self.findings if f.id == id), None)
 
     @property
     def coins(self) -> Finding | None:
-        return self.named("weights.coins")
+        """The test of the coins, where any was thrown."""
+        found = self.named("weights.coins")
+        return None if found is None or _untested(found) else found
 
     @property
     def order(self) -> Finding | None:
+        """The test of the units' order."""
         return self.named("weights.unit_order")
 
     @property
@@ -178,6 +182,12 @@ def independent(told: Told) -> Answer | None:
     return Answer("independent", "independent", tests) if tests else None
 
 
+def unread(told: Told) -> Answer | None:
+    """There were modules to be tested, but no values to test them by: infinities, for instance."""
+    found = told.named("weights.coins")
+    return Answer("undetermined", "unread", [found]) if found is not None and _untested(found) else None
+
+
 RULES: tuple[Rule, ...] = (
     identical,
     merge,
@@ -192,6 +202,7 @@ RULES: tuple[Rule, ...] = (
     explained,
     mixed,
     independent,
+    unread,
 )
 
 
@@ -204,6 +215,10 @@ def measure(finding: Finding, name: str) -> float:
     """The value of a measure; 0 where the finding has none."""
     values = [m.value for m in finding.measures if m.name == name]
     return float(values[0]) if values and isinstance(values[0], int | float) else 0.0
+
+
+def _untested(coins: Finding) -> bool:
+    return any(m.name == "coins_share" and m.n == 0 for m in coins.measures)
 
 
 def _start(told: Told) -> Relation:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from apograph.findings import Conclusion, Finding, Message, Relation
+from apograph.findings import Conclusion, Finding, Message, Relation, Strength
 from apograph.weigh.order import directed, first_by_weights, joined
 from apograph.weigh.weight_rules import BASES, Told, answer, measure
 
@@ -36,7 +36,8 @@ def conclude_weights(findings: Sequence[Finding]) -> Conclusion | None:
     if found is None:
         return None
     notes: tuple[Message, ...] = ()
-    settled = found.relation in ("identical", "common ancestor", "independent")
+    unread = found.key == "unread"
+    settled = unread or found.relation in ("identical", "common ancestor", "independent")
     if not settled:
         notes = () if first is not None else (Message("conclusion.note.undated"),)
         notes += (Message("conclusion.note.unlisted" if base else "conclusion.note.no_base"),)
@@ -45,7 +46,7 @@ def conclude_weights(findings: Sequence[Finding]) -> Conclusion | None:
         found.relation,
         Message(f"conclusion.weights.{found.key}", found.params),
         tuple(dict.fromkeys(f.id for f in found.basis)),
-        strength=strongest.strength,
+        strength=Strength() if unread else strongest.strength,
         notes=notes,
     )
     return (
