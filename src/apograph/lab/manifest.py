@@ -91,7 +91,8 @@ def truth(manifest: Manifest, a: str, b: str) -> Truth:
     if a == b:
         return Truth("identical", bases=tuple(n for n in common if n != a))
     if common:
-        shared = tuple(dict.fromkeys(p for n in common for side in (a, b) for p in up[side][n]))
+        parts = [(*up[a][n], *up[b][n]) for n in common]
+        shared = tuple(dict.fromkeys(p for part in parts for p in part)) if all(parts) else ()
         return Truth("common ancestor", None, common, shared, shown)
     if _starts(manifest, up[a]) & _starts(manifest, up[b]):
         return Truth("same initialisation or derivative", shown=shown)

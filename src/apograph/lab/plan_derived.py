@@ -62,6 +62,8 @@ LLAMA: dict[str, Chain] = {
     "pruned-rotated": (("pruned", {}), *DISGUISE),
 }  # fmt: skip
 """For Llama-like models."""
+TOWER = r"^vision_tower\."
+"""Tensors that models with one vision tower have in common."""
 
 
 def derived(seeds: int = SEEDS, small: bool = False) -> tuple[Recipe, ...]:
@@ -90,26 +92,26 @@ def _recipes(seeds: int, small: bool) -> Iterator[Recipe]:
         shown = (Parent(a), Parent(b, "shown"))
         yield Recipe(f"{a}+framed-{b}", "framed", 0, parents=shown, steps=(Step("framed"),))
         yield Recipe(f"{a}+planted-{b}", "planted", 0, parents=shown, steps=(Step("planted"),))
-    yield from _trained(small)
+    most, few = (1, 15) if small else (min(seeds, 6), 40)
+    yield from _trained(most, few, small)
+    for name in llamas[: min(most, 4)]:
+        yield from _kin(name, few)
+    for name in llamas[3:most]:
+        yield from _generations(name, few)
 
 
-def _trained(small: bool) -> Iterator[Recipe]:
+def _trained(most: int, few: int, small: bool) -> Iterator[Recipe]:
     full = 60 if small else 150
-    few = 15 if small else 40
-
-    def tuned(steps: int, **more: Json) -> Chain:
-        return (("trained", {"steps": steps, "rate": 1e-3, **more}),)
-
-    for n in range(1 if small else 6):
+    for n in range(most):
         name = seed_name(n)
-        yield _from(f"{name}+tuned", "fine-tuned", [name], tuned(few, data="other"))
+        yield _from(f"{name}+tuned", "fine-tuned", [name], _tuned(few, data="other"))
         yield _from(f"{name}+lora", "LoRA", [name], (("LoRA", {"steps": few}),))
         yield _from(
             f"{name}+tuned-disguised", "fine-tuned, disguised", [f"{name}+tuned"], (*DISGUISE, *RENAMED)
         )
         siblings = {
-            "a": tuned(few, order=11), "b": tuned(few, order=12), "fast": tuned(few, order=12, rate=2e-3),
-            "other": tuned(few, order=13, data="other"),
+            "a": _tuned(few, order=11), "b": _tuned(few, order=12), "fast": _tuned(few, order=12, rate=2e-3),
+            "other": _tuned(few, order=13, data="other"),
         }  # fmt: skip
         for key, chain in siblings.items() if n < 3 else ():
             yield _from(f"{name}+sibling-{key}", "sibling", [name], chain)
@@ -118,15 +120,36 @@ def _trained(small: bool) -> Iterator[Recipe]:
             yield _from(f"{name}+merge-2", "merge", pair, (("merged", {"shares": [0.6, 0.4]}),))
             three: Chain = (("merged", {"shares": [0.5, 0.3, 0.2]}),)
             yield _from(f"{name}+merge-3", "merge", [*pair, f"{name}+tuned"], three)
-            for key, data in (("2", "other"), ("3", "main")):
-                parent = f"{name}+tuned" if key == "2" else f"{name}+generation-2"
-                chain = tuned(few, data=data, order=20 + int(key))
-                yield _from(f"{name}+generation-{key}", "generation", [parent], chain)
+            yield from _generations(name, few)
     for times, parents in ((1, 4), (4, 2), (16, 1)):
-        for n in range(min(parents, 1) if small else parents):
+        for n in range(min(parents, most)):
             if not small or times == 1:
                 chain = (("trained", {"steps": full * times, "rate": 3e-3, "order": 30 + times}),)
                 yield _from(f"{seed_name(n)}+continued-{times}", f"continued {times}x", [seed_name(n)], chain)
+
+
+def _tuned(steps: int, **more: Json) -> Chain:
+    return (("trained", {"steps": steps, "rate": 1e-3, **more}),)
+
+
+def _generations(name: str, few: int) -> Iterator[Recipe]:
+    """The second and third, of which "tuned" is the first."""
+    for key, parent, data in (("2", "tuned", "other"), ("3", "generation-2", "main")):
+        chain = _tuned(few, data=data, order=20 + int(key))
+        yield _from(f"{name}+generation-{key}", "generation", [f"{name}+{parent}"], chain)
+
+
+def _kin(name: str, few: int) -> Iterator[Recipe]:
+    """Adapters trained on the base as published in bfloat16, merged and stored in two types; and one encoder,
+    trained further by each, beside the base and beside two models made from it."""
+    for key, dtype, order in (("b", "bfloat16", 2), ("c", "float16", 3)):
+        chain: Chain = (("LoRA", {"steps": few, "order": order}), ("cast", {"dtype": dtype}))
+        yield _from(f"{name}+lora-{key}", "LoRA on bf16", [f"{name}+bf16"], chain)
+    for key, own in (("", name), ("-tuned", f"{name}+tuned"), ("-lora", f"{name}+lora")):
+        parents = (Parent(own), Parent("bert-0", "part", TOWER))
+        yield Recipe(f"{name}+tower{key}", "tower", 0, parents=parents, steps=(Step("tower added"),))
+        tuned = (Step("tower added", {"steps": few}),)
+        yield Recipe(f"{name}+tower-trained{key}", "tower, trained", 0, parents=parents, steps=tuned)
 
 
 def _fit(chain: Chain, small: bool) -> Chain:

@@ -19,7 +19,7 @@ def trained(seeds: int = SEEDS, small: bool = False) -> tuple[Recipe, ...]:
     llama, nulls = f"llama{_size(small)}", {"steps": 100 if small else 150}
     return (
         *(Recipe(seed_name(n), "null", n, llama, nulls) for n in range(seeds)),
-        *_others(1 if small else 3, _size(small), {"steps": 30 if small else 150}),
+        *_others(1 if small else min(seeds, 3), _size(small), {"steps": 30 if small else 150}),
     )
 
 

@@ -91,7 +91,7 @@ def _model(config: Config, seed: int) -> Any:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return build(config)
+        return build(config).float()  # a parent may have been stored in another type
 
 
 def loaded(config: Config, weights: Mapping[str, NDArray[Any]]) -> Any:

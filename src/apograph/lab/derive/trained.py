@@ -1,4 +1,4 @@
-"""Models trained further from their parent's weights: whole, or through a low-rank adapter."""
+"""Models trained further from their parent's weights: whole, through a low-rank adapter, beside a tower."""
 
 from __future__ import annotations
 
@@ -34,4 +34,20 @@ def adapted(work: Work, steps: int = 40, rate: float = 3e-3, rank: int = 4, orde
     work.model = work.model.using(weights_of(model.merge_and_unload()))
 
 
-MANIPULATIONS: Mapping[str, Manipulation] = {"trained": trained, "LoRA": adapted}
+def tower_added(work: Work, steps: int = 0, rate: float = 1e-3) -> None:
+    """The second parent's tensors beside the first's, as a vision tower; trained first for ``steps``, in an
+    order of its own."""
+    other = work.parents[1]
+    weights = other.weights
+    if steps:
+        course = Course(steps, rate, "other", int(work.random.integers(1 << 30)))
+        weights = train(other.config, 0, course, weights).weights
+    towers = {f"vision_tower.{name}": array for name, array in weights.items()}
+    work.model = work.model.using({**work.model.weights, **towers}, vision_config=dict(other.config))
+
+
+MANIPULATIONS: Mapping[str, Manipulation] = {
+    "trained": trained,
+    "LoRA": adapted,
+    "tower added": tower_added,
+}

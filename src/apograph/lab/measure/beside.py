@@ -13,7 +13,7 @@ from apograph.lab.baselines import BASELINES
 from apograph.lab.kit import kit_answers
 from apograph.lab.make import release_path
 from apograph.lab.manifest import Manifest
-from apograph.lab.measure.pairs import Pair
+from apograph.lab.measure.pair import Pair
 from apograph.lab.model import Model, load
 
 KIT = "Cisco's kit"

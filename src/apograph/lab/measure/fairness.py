@@ -81,7 +81,7 @@ def _units(model: Model, tower: Tower) -> dict[tuple[str, str], Floats]:
         if a is not None:
             found[str(n), "vo"] = _values(model, a)
             if a.rotary == "half":
-                found[str(n), "qk"] = _planes(model, a)
+                found[str(n), "qk"] = _fours(model, a)
     return found
 
 
@@ -92,12 +92,13 @@ def _values(model: Model, a: Attention) -> Floats:
     return np.concatenate([v, heads.reshape(a.groups * a.size, -1)], axis=1)
 
 
-def _planes(model: Model, a: Attention) -> Floats:
-    """Both rows of a plane of k and of every query head of its group: [groups x size/2, numbers]."""
+def _fours(model: Model, a: Attention) -> Floats:
+    """Rows 2i, 2i + 1, 2i + d/2, 2i + 1 + d/2 of k and of every query head of its group: two rotated planes,
+    whichever of the two conventions holds, since weights alone do not tell it. [groups x size/4, numbers]"""
     k, q = (read(model.weights, view).astype(float) for view in (a.k, a.q))
-    rows = [k.reshape(a.groups, 1, 2, a.size // 2, -1), q.reshape(a.groups, -1, 2, a.size // 2, k.shape[1])]
-    both = np.concatenate(rows, axis=1).transpose(0, 3, 1, 2, 4)
-    return both.reshape(a.groups * (a.size // 2), -1)
+    shape = (a.groups, -1, 2, a.size // 4, 2, k.shape[1])
+    both = np.concatenate([k.reshape(shape), q.reshape(shape)], axis=1).transpose(0, 3, 1, 2, 4, 5)
+    return both.reshape(a.groups * (a.size // 4), -1)
 
 
 def fairness(modules: Sequence[Module], times: int = 999, seed: int = 20261122) -> Fairness:
@@ -167,19 +168,24 @@ def distance(p: Floats) -> float:
 
 
 def agreement(modules: Sequence[Module], rows: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
-    """Modules in which the examiner threw as many heads of as many coins as are counted here, and all whose
-    units it paired as they stand. ``rows`` in the order of the pairs."""
+    """Modules in which the examiner threw as many heads of as many coins as are counted here, and all of the
+    ``rows`` (in the order of the pairs) in which it compared every matrix with that of the same name."""
     same = every = 0
     known = {(m.name, m.family): m for m in modules}
     for n, row in enumerate(rows):
-        for label, family, pairing, heads, thrown, *_ in row["coins"]:
-            layer = next((part for part in str(label).split(".") if part.isdigit()), "")
-            module = known.get((layer, FAMILY.get(str(family), str(family))))
-            if module is not None and pairing == "identity":
-                every += 1
-                same += (int(module.heads[n]), int(module.thrown[n])) == (heads, thrown)
+        if not as_named(row):
+            continue
+        for label, family, _, heads, thrown, *_ in row["coins"]:
+            layer = next(part for part in label.split(".") if part.isdigit())
+            module = known[layer, family]
+            every += 1
+            same += (int(module.heads[n]), int(module.thrown[n])) == (heads, thrown)
     return same, every
 
 
-FAMILY: Mapping[str, str] = {}
-"""The examiner's names of the families, where they are not ours."""
+def as_named(row: Mapping[str, Any]) -> bool:
+    """Whether all matrices were compared, under their names. Sometimes strangers' matrices are a little alike
+    by chance, in absolute values; layers are then paired crosswise, and what no matrix pairs is thrown by
+    the order of layers, gains of norms multiplied in."""
+    left = row["measures"].get("weights.transformation weights_left_reference", 0)
+    return left == 0 and all(a == b for a, b, _ in row["compared"])

@@ -5,16 +5,19 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from apograph.evidence.gauge import ALIGNED
 from apograph.evidence.registry import Case
 from apograph.evidence.weights import Compared
-from apograph.findings import Finding, Json, Refusal, Unexamined
+from apograph.findings import Finding, Json, Unexamined
 from apograph.lab.make import release_path
 from apograph.lab.measure.maps import recovered
-from apograph.lab.measure.pairs import Pair
+from apograph.lab.measure.pair import Pair
+from apograph.release import open_release
+from apograph.release.types import Release
 
 LEFT_OUT = ("weights.seed_audit",)
 """An innocent explanation that changes no conclusion, and takes longer than all else together."""
@@ -22,20 +25,18 @@ LEFT_OUT = ("weights.seed_audit",)
 
 def look(folder: Path, pair: Pair) -> dict[str, Json]:
     """A row of ``measured.jsonl``; what failed is named in ``failed`` and ``unexamined``."""
-    from apograph.weigh.case import open_case
+    from apograph.weigh.examine import chosen, run
     from apograph.weigh.weights import conclude_weights
 
-    def at(name: str) -> str:
-        return str(release_path(folder, name))
-
     began, busy = time.monotonic(), time.process_time()
-    case, _ = open_case(
-        at(pair.reference),
-        at(pair.candidate),
-        bases=[at(n) for n in pair.bases],
-        claimed=[at(n) for n in pair.claimed],
-    )
-    findings, gaps, failed = _examined(case)
+    a, b = (_opened(folder, name) for name in (pair.reference, pair.candidate))
+    bases, claimed = (tuple(_opened(folder, n) for n in names) for names in (pair.bases, pair.claimed))
+    case = Case(a, b, bases=bases, claimed=claimed)
+    findings: list[Finding] = []
+    gaps: list[Unexamined] = []
+    for examiner in chosen(("weights",)):
+        if examiner.name not in LEFT_OUT:
+            run(case, examiner, findings, gaps)
     concluded = conclude_weights(findings)
     row: dict[str, Json] = {
         "reference": pair.reference,
@@ -53,7 +54,7 @@ def look(folder: Path, pair: Pair) -> dict[str, Json]:
         "coins": _coins(findings),
         "merged": _rows(findings, "weights.merge"),
         "unexamined": [gap.reason.key for gap in gaps],
-        "failed": failed,
+        "failed": [f"{gap.reason.key} {dict(gap.reason.params)}" for gap in gaps if gap.fault],
         "seconds": round(time.monotonic() - began, 3),
         "busy": round(time.process_time() - busy, 3),
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
@@ -64,26 +65,10 @@ def look(folder: Path, pair: Pair) -> dict[str, Json]:
     return row | _tensors(case)
 
 
-def _examined(case: Case) -> tuple[list[Finding], list[Unexamined], list[Json]]:
-    from apograph.weigh.examine import chosen
-
-    findings: list[Finding] = []
-    gaps: list[Unexamined] = []
-    failed: list[Json] = []
-    for examiner in chosen(("weights",)):
-        if examiner.name in LEFT_OUT:
-            continue
-        try:
-            for told in examiner.run(case):
-                if isinstance(told, Finding):
-                    findings.append(told)
-                else:
-                    gaps.append(told)
-        except Refusal as refusal:
-            failed.append(f"{examiner.name}: {refusal.message.key}")
-        except Exception as error:
-            failed.append(f"{examiner.name}: {type(error).__name__}: {error}")
-    return findings, gaps, failed
+@lru_cache(maxsize=12)
+def _opened(folder: Path, name: str) -> Release:
+    """Opened once for pairs that follow each other: starting its reader takes as long as an examination."""
+    return open_release(str(release_path(folder, name)))
 
 
 def _coins(findings: list[Finding]) -> Json:

@@ -13,6 +13,7 @@ from apograph.lab.manifest import Manifest
 from apograph.lab.measure import figures, tables
 from apograph.lab.measure.beside import KIT
 from apograph.lab.measure.fairness import agreement, coins, fairness
+from apograph.lab.measure.halves import descent, halves
 from apograph.lab.measure.judge import score
 from apograph.lab.measure.results import Result, results
 from apograph.lab.model import load
@@ -50,18 +51,21 @@ def write_page(
     fair = fairness(modules, times)
     known = {(r.row["reference"], r.row["candidate"]): r.row for r in own}
     places = [(a, b) for n, a in enumerate(names) for b in names[n + 1 :]]
-    same = agreement(modules, [known.get(place, {"coins": []}) for place in places])
+    same = agreement(modules, [known[place] for place in places])
     seeds = sum(recipe.group == "null" for recipe in manifest.recipes.values())
     blocks = {
         "set": tables.scope(manifest, some),
         "nulls": tables.nulls(own, fair, same, seeds),
         "manipulations": tables.manipulations(some),
+        "based": tables.based(some),
         "near": tables.near(some),
         "confusion": tables.confusion(some),
         "directions": tables.directions(some),
         "details": tables.details(manifest, some),
+        "halves": halves(some),
+        "descent": descent(some),
         "beside": tables.beside(some, answers),
-        "cost": tables.cost(some),
+        "cost": tables.cost(some, answers),
         "short": tables.short(some),
     }
     _draw(docs / "accuracy", some, fair.p, fair.randomised, answers)

@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import combinations
 
 from apograph.lab.manifest import Manifest, truth
+from apograph.lab.measure.kin import relatives, strange_bases
+from apograph.lab.measure.pair import Pair
 
 HARD = (
     "other data", "twin", "twin, other width", "distilled", "frozen embeddings", "frozen block",
     "gpt2", "bert",
 )  # fmt: skip
 """Groups of trained releases that are compared with the nulls, of which they must be told."""
-SWAPPED = 4
-"""Every such derivative is examined with its sides exchanged as well."""
+SWAPPED = ("seed-01", "seed-02", "gpt2-0")
+"""Whatever is derived from these is examined with its sides exchanged as well."""
 STRANGERS = 3
 """Nulls to which every release of ``HARD`` without a seed of its own is compared."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Names of releases; ``group`` is what the pair serves for, ``bases`` and ``claimed`` are given too."""
-
-    reference: str
-    candidate: str
-    group: str
-    bases: tuple[str, ...] = ()
-    claimed: tuple[str, ...] = ()
-
-    @property
-    def key(self) -> str:
-        """One line that no other pair has."""
-        return " ".join([self.reference, self.candidate, *self.bases, "-", *self.claimed])
-
-
 def pairs(manifest: Manifest) -> tuple[Pair, ...]:
     """Every pair, each once, in an order that does not change."""
-    found = (*_nulls(manifest), *_hard(manifest), *_derived(manifest), *_siblings(manifest))
+    plans = (_nulls, _hard, _derived, _siblings, relatives, strange_bases)
+    found = (pair for plan in plans for pair in plan(manifest))
     return tuple({pair.key: pair for pair in found}.values())
 
 
@@ -67,7 +53,6 @@ def _hard(manifest: Manifest) -> Iterator[Pair]:
 
 def _derived(manifest: Manifest) -> Iterator[Pair]:
     """Every derivative with what it was made from, and what it was made to look like."""
-    number = 0
     for name, recipe in manifest.recipes.items():
         if recipe.trained:
             continue
@@ -80,11 +65,13 @@ def _derived(manifest: Manifest) -> Iterator[Pair]:
             others = tuple(p.name for p in recipe.parents if p is not parent and p.inherits == "weights")
             if known.bases:
                 yield Pair(parent.name, name, recipe.group, known.bases[-1:], others)
-            number += 1
-            if number % SWAPPED == 0:
+            if parent.name.startswith(SWAPPED):
                 yield Pair(name, parent.name, group)
         for far in truth(manifest, recipe.parents[0].name, name).bases:
+            older = truth(manifest, far, name).bases
             yield Pair(far, name, f"{recipe.group}, from further up")
+            if older:
+                yield Pair(far, name, f"{recipe.group}, from further up", older[-1:])
 
 
 def _siblings(manifest: Manifest) -> Iterator[Pair]:

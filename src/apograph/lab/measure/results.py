@@ -21,14 +21,16 @@ IMPOSSIBLE: tuple[str, ...] = ("distilled",)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One measured pair."""
+    """One measured pair. ``base``: one was given that both sides hold weights of."""
 
     row: Mapping[str, Any]
     truth: Truth
+    base: bool
 
     @property
-    def base(self) -> bool:
-        return bool(self.row["bases"])
+    def given(self) -> str:
+        """ "yes" with such a base, "no" without any, else "a stranger"."""
+        return "yes" if self.base else "a stranger" if self.row["bases"] else "no"
 
     @property
     def verdict(self) -> Verdict:
@@ -41,12 +43,12 @@ class Result:
     @property
     def positive(self) -> bool:
         """One holds the other's weights, and no base was given that would take them out."""
-        return self.truth.relation in POSITIVE and not self.base
+        return self.truth.relation in POSITIVE and not self.row["bases"]
 
     @property
     def stranger(self) -> bool:
         """Neither has seen the other, nor its weights."""
-        return self.truth.relation == "independent" and not self.truth.shown and not self.base
+        return self.truth.relation == "independent" and not self.truth.shown and not self.row["bases"]
 
     @property
     def half(self) -> int:
@@ -62,19 +64,33 @@ class Result:
 
 def results(manifest: Manifest, rows: Sequence[Mapping[str, Any]]) -> list[Result]:
     """Every row with its truth."""
-    return [Result(row, truth(manifest, row["reference"], row["candidate"])) for row in rows]
+
+    def explains(row: Mapping[str, Any], base: str) -> bool:
+        kin = [truth(manifest, base, row[side]) for side in ("reference", "candidate")]
+        return all(t.relation != "independent" for t in kin)
+
+    return [
+        Result(
+            row,
+            truth(manifest, row["reference"], row["candidate"]),
+            any(explains(row, base) for base in row["bases"]),
+        )
+        for row in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True)
 class Separation:
     """``limit`` is the score that at most 1 % of the strangers of the even seeds exceed; ``found`` the share
-    of positives of the odd seeds above it, ``false`` that of their strangers; ``auc`` is over all."""
+    of positives of the odd seeds above it, ``whole`` that of all positives, ``false`` that of the odd seeds'
+    strangers; ``auc`` is over all."""
 
     n: int
     auc: float
     limit: float
     found: float
     held: int
+    whole: float
     false: float
     strangers: int
 
@@ -94,7 +110,7 @@ def separation(
     odd, false = told(positive, 1), told(strangers, 1)
     return Separation(
         len(positive), auc(told(positive), told(strangers)), limit,
-        above(odd, limit), len(odd), above(false, limit), len(false),
+        above(odd, limit), len(odd), above(told(positive), limit), above(false, limit), len(false),
     )  # fmt: skip
 
 

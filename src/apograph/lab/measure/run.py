@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
 import os
@@ -11,25 +10,13 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import apograph
 from apograph.findings import Json
 from apograph.lab.measure.look import look
-from apograph.lab.measure.pairs import Pair
+from apograph.lab.measure.pair import Pair
+from apograph.lab.measure.version import code_version
 
 Row: TypeAlias = dict[str, Any]
-ROOMS = ("release", "align", "evidence", "weigh")
-"""The code that decides what an examination says."""
 Progress: TypeAlias = Callable[[int, int, str], None]
-
-
-def code_version() -> str:
-    """Changes with every file of ``ROOMS``."""
-    digest = hashlib.sha256()
-    root = Path(apograph.__file__).parent
-    for room in ROOMS:
-        for path in sorted((root / room).rglob("*.py")):
-            digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
 
 
 def measured(file: Path, pairs: Iterable[Pair]) -> list[Row]:

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apograph.lab.manifest import Manifest
 from apograph.lab.measure.beside import KIT
-from apograph.lab.measure.fairness import Fairness
+from apograph.lab.measure.fairness import Fairness, as_named
 from apograph.lab.measure.judge import Verdict, coin_score
-from apograph.lab.measure.pairs import HARD, pairs
+from apograph.lab.measure.pairs import pairs
 from apograph.lab.measure.rates import by_models, clopper_pearson, without_each
 from apograph.lab.measure.results import (
     Result,
@@ -25,7 +26,6 @@ from apograph.lab.measure.results import (
 )
 
 VERDICTS: tuple[Verdict, ...] = ("right", "less", "abstained", "missed", "wrong", "accused")
-NEAR = (*HARD, "stranger", "siblings", "children of strangers", "framed, the target", "planted, the target")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -56,7 +56,10 @@ def scope(manifest: Manifest, some: Sequence[Result]) -> str:
         ("pairs measured, of those that the set allows", f"{len(some)} of {len(pairs(manifest))}"),
         ("of these one holds the other's weights, no base given", sum(r.positive for r in some)),
         ("of these neither has seen the other or its weights", sum(r.stranger for r in some)),
-        ("with a base given", sum(r.base for r in some)),
+        (
+            "with a base given, and with a stranger as base",
+            f"{sum(r.given == 'yes' for r in some)}, {sum(r.given == 'a stranger' for r in some)}",
+        ),
         ("version of the examining code (digest of its sources)", ", ".join(versions)),
     ]
     return table(("", ""), rows)
@@ -89,7 +92,9 @@ def nulls(some: Sequence[Result], fair: Fairness, same: tuple[int, int], seeds: 
         ("its rank among 999 re-signed sets (a p-value)", f"{fair.ks_p:.3f}"),
         ("variance of z, and 95 % of re-signed sets",
          f"{fair.variance:.3f}; {fair.variance_range[0]:.3f} to {fair.variance_range[1]:.3f}"),
-        ("modules counted alike by the examiner", f"{same[0]} of {same[1]}"),
+        ("pairs in which the examiner compared every matrix with that of the same name",
+         sum(as_named(r.row) for r in some)),
+        ("modules of these pairs that it counted alike", f"{same[0]} of {same[1]}"),
     ]  # fmt: skip
     return table(("", ""), rows)
 
@@ -101,27 +106,38 @@ def manipulations(some: Sequence[Result]) -> str:
     for group, own in grouped(r for r in some if r.positive).items():
         s = separation(own, strangers)
         told = Counter(r.verdict for r in own)
-        rows.append([group, len(own), *(told[v] for v in VERDICTS), s.auc, s.found, s.held])
+        rows.append([group, len(own), *(told[v] for v in VERDICTS), s.auc, s.found, s.held, s.whole])
     s = separation([r for r in some if r.positive], strangers)
     told = Counter(r.verdict for r in some if r.positive)
-    rows.append(["**all**", s.n, *(told[v] for v in VERDICTS), s.auc, s.found, s.held])
+    rows.append(["**all**", s.n, *(told[v] for v in VERDICTS), s.auc, s.found, s.held, s.whole])
     note = (
         f"\n\nThe threshold frozen on the even seeds is {s.limit:.3f}; of {s.strangers} pairs of strangers of"
         f" the odd seeds {s.false:.3f} exceed it."
     )
-    return table(("manipulation", "pairs", *VERDICTS, "AUC", "found at 1 %", "of"), rows) + note
+    head = ("manipulation", "pairs", *VERDICTS, "AUC", "found at 1 %", "of", "of all pairs")
+    return table(head, rows) + note
+
+
+def based(some: Sequence[Result]) -> str:
+    """Copies examined with a base, a true one or a stranger."""
+    rows = []
+    for given in ("yes", "a stranger"):
+        for group, own in grouped(r for r in some if r.truth.source is not None and r.given == given).items():
+            told = Counter(r.verdict for r in own)
+            rows.append([group, given, len(own), *(told[v] for v in VERDICTS)])
+    return table(("copies", "base", "pairs", *VERDICTS), rows)
 
 
 def near(some: Sequence[Result]) -> str:
     """Pairs of which neither was made from the other, by what makes them alike."""
     rows = []
-    for base in (False, True):
-        for group, own in grouped(r for r in some if r.base == base).items():
-            if group in NEAR:
-                told = Counter(r.verdict for r in own)
-                said = Counter(str(r.row["relation"]) for r in own)
-                text = ", ".join(f"{n} {k}" for k, n in said.most_common())
-                rows.append([group, "yes" if base else "no", len(own), told["accused"], text])
+    for given in ("no", "yes", "a stranger"):
+        alike = [r for r in some if r.truth.source is None and r.row["group"] != "null" and r.given == given]
+        for group, own in grouped(alike).items():
+            told = Counter(r.verdict for r in own)
+            said = Counter(str(r.row["relation"] or "nothing") for r in own)
+            text = ", ".join(f"{n} {k}" for k, n in said.most_common())
+            rows.append([group, given, len(own), told["accused"], text])
     return table(("pairs", "base", "n", "false accusations", "concluded"), rows)
 
 
@@ -134,15 +150,22 @@ def confusion(some: Sequence[Result]) -> str:
             own = [r for r in some if r.truth.relation == true and r.base == base]
             counts = Counter(str(r.row["relation"]) for r in own)
             if own:
-                rows.append([true, "yes" if base else "no", *(counts[s] for s in said), _right(own)])
-    rows.append(["all", "", *(sum(str(r.row["relation"]) == s for r in some) for s in said), _right(some)])
-    return table(("truth", "base", *said, "right of decided"), rows)
+                rows.append([true, "yes" if base else "no", *(counts[s] for s in said), *_right(own)])
+    rows.append(["all", "", *(sum(str(r.row["relation"]) == s for r in some) for s in said), *_right(some)])
+    head = [x.replace("None", "nothing") for x in said]
+    return table(("truth", "base", *head, "right of decided", "or less than could be said"), rows)
 
 
-def _right(some: Sequence[Result]) -> str:
+def _right(some: Sequence[Result]) -> tuple[str, str]:
     decided = [r for r in some if r.verdict != "abstained"]
-    right = sum(r.verdict == "right" for r in decided)
-    return f"{right} of {len(decided)} ({right / len(decided):.1%})" if decided else "–"
+    return share_of([r.verdict == "right" for r in decided]), share_of(
+        [r.verdict in ("right", "less") for r in decided]
+    )
+
+
+def share_of(some: Sequence[bool]) -> str:
+    """Of how many it is true."""
+    return f"{sum(some)} of {len(some)} ({sum(some) / len(some):.1%})" if some else "–"
 
 
 def directions(some: Sequence[Result]) -> str:
@@ -226,25 +249,27 @@ def _auc(
     return separation(own, strangers, lambda r: answers[r.row["key"]].get(method)).auc
 
 
-def cost(some: Sequence[Result]) -> str:
-    """Seconds of computing and peak memory of a process."""
+def cost(some: Sequence[Result], answers: Mapping[str, Mapping[str, Any]]) -> str:
+    """Seconds of computing and peak memory of a process; the kit's seconds where it was asked."""
     busy = np.array([r.row["busy"] for r in some])
     memory = max(r.row["memory"] for r in some) / 2**20
-    rows = [
-        (
-            "seconds of one core a pair, median and 95 %",
-            f"{np.median(busy):.2f}, {np.quantile(busy, 0.95):.2f}",
-        ),
-        ("peak memory of a process, MB", f"{memory:.0f}"),
-    ]
+    rows = [("seconds of one core a pair, median and 95 %", _seconds(busy)),
+            ("peak memory of a process, MB", f"{memory:.0f}")]  # fmt: skip
+    asked = [a["seconds"] for a in answers.values() if KIT in a]
+    if asked:
+        rows.append((f"{KIT}: seconds by the clock, {len(asked)} pairs", _seconds(np.array(asked))))
     return table(("", ""), rows)
 
 
+def _seconds(all_: NDArray[np.float64]) -> str:
+    return f"{np.median(all_):.2f}, {np.quantile(all_, 0.95):.2f}"
+
+
 def short(some: Sequence[Result]) -> str:
-    """Every pair whose verdict is not right or less, by group; abstentions too."""
+    """Every pair whose verdict is not right, by group; abstentions too."""
     counts: Counter[tuple[str, str, str, str]] = Counter()
     for r in some:
-        if r.verdict not in ("right", "less"):
+        if r.verdict != "right":
             said = "nothing" if r.row["relation"] is None else f"“{r.row['relation']}”"
             base = " with a base" if r.base else ""
             counts[r.verdict, r.row["group"] + base, r.truth.relation, said] += 1
