@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from apograph.cli.case import Inputs, read_case
+from apograph.cli.case import AnswerFiles, Dating, Inputs, files_text, read_case, with_files_of
 from apograph.findings import Refusal
 
 
@@ -66,3 +67,19 @@ def test_answers_that_make_no_sense_are_refused(tmp_path: Path, line: str) -> No
     with pytest.raises(Refusal) as refusal:
         read_case(str(case))
     assert refusal.value.code == 4
+
+
+def test_files_survive_a_saved_report() -> None:
+    answers = AnswerFiles("r", "c", ("p",), ("n1", "n2"), "k")
+    dating = Dating(("w",), ("roots.pem",), ("candidate=2024-05-28",))
+    given = Inputs("a", "b", claims="x", answers=answers, dating=dating, logits="l")
+    assert with_files_of(Inputs("a", "b"), files_text(given), "r.json") == given
+    assert files_text(Inputs("a", "b", base=("c",))) == ""
+    assert with_files_of(Inputs("a", "b"), "", "r.json") == Inputs("a", "b")
+    other = Inputs("a", "b", claims="y", dating=Dating(("v",)))
+    assert with_files_of(other, files_text(given), "") == replace(given, claims="y", dating=Dating(("v",))), (
+        "what is named now comes first"
+    )
+    for bad in ("[]", '{"claims": 1}', '{"reference": "x"}'):
+        with pytest.raises(Refusal):
+            with_files_of(Inputs("a", "b"), bad, "r.json")

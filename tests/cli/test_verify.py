@@ -10,7 +10,7 @@ import pytest
 from apograph.cli import call
 from apograph.cli.verify import compare_reports
 from apograph.findings import Bearing, Conclusion, Message, Unexamined
-from apograph.report.json_format import read
+from apograph.report.json_format import dumps, read
 from tests.cli.conftest import World
 from tests.evidence.fakes import FakeRelease
 
@@ -91,3 +91,24 @@ def test_a_repository_that_moved_on_is_opened_at_its_revision(
     world.releases["b@c0ffee"] = old
     assert call(["verify", path]) == 0
     assert world.asked["candidate"] == "b@c0ffee"
+
+
+def test_the_files_that_were_given_are_read_again(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claims = tmp_path / "claims.toml"
+    claims.write_text('claim = [{property = "num_layers", value = 3}]')
+    path = str(tmp_path / "s.json")
+    assert call(["compare", "a", "b", "--claims", str(claims), "--only", "history", "--json", path]) == 0
+    assert call(["verify", path]) == 0
+    assert world.asked["claims"] == str(claims)
+    moved = claims.rename(tmp_path / "moved.toml")
+    assert call(["verify", path, "--claims", str(moved)]) == 0
+    assert world.asked["claims"] == str(moved)
+
+
+def test_a_report_without_a_side_is_refused(world: World, saved: str, tmp_path: Path) -> None:
+    path = tmp_path / "one.json"
+    then = read(Path(saved))
+    path.write_bytes(dumps(replace(then, releases=then.releases[:1])))
+    assert call(["verify", str(path)]) == 2

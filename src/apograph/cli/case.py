@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from typing import Any
 
 from apograph.findings import Message, Param, Refusal
+from apograph.release.json_text import parse_json
 
 _LARGEST = 1 << 20
 
@@ -74,12 +77,52 @@ def read_case(path: str) -> Inputs:
     folder = os.path.dirname(path)
     reference, candidate = (_side(folder, s, content.pop(s, None), path) for s in ("reference", "candidate"))
     base, claimed, panel = (_refs(folder, s, content.pop(s, []), path) for s in ("base", "claimed", "panel"))
+    return _with_files(Inputs(reference, candidate, base, claimed, panel), content, folder, path)
+
+
+def files_text(inputs: Inputs) -> str:
+    """All inputs but the releases as JSON, with the fields of a case file; empty where there are none."""
+    answers, dating = inputs.answers, inputs.dating
+    content = {
+        "claims": inputs.claims,
+        "logits": inputs.logits,
+        "answers": answers and [answers.reference, answers.candidate],
+        "panel_answers": answers and answers.panel,
+        "noised_answers": answers and answers.noised,
+        "key": answers and answers.key,
+        "witness": dating.witnesses,
+        "witness_roots": dating.roots,
+        "published": dict(stated.split("=", 1) for stated in dating.published if "=" in stated),
+    }
+    given = {name: value for name, value in content.items() if value}
+    return json.dumps(given) if given else ""
+
+
+def with_files_of(inputs: Inputs, text: str, path: str) -> Inputs:
+    """``inputs`` with the files that ``files_text`` wrote into the report at ``path``, where it names none.
+
+    Raises Refusal 4 as ``read_case`` does.
+    """
+    content = parse_json(text.encode("utf-8", "replace"), path, _LARGEST) if text else {}
+    if not isinstance(content, dict):
+        raise _refusal("value", path, field="inputs")
+    saved = _with_files(inputs, content, "", path)
+    return replace(
+        saved,
+        claims=inputs.claims or saved.claims,
+        logits=inputs.logits or saved.logits,
+        answers=inputs.answers or saved.answers,
+        dating=saved.dating if inputs.dating == Dating() else inputs.dating,
+    )
+
+
+def _with_files(inputs: Inputs, content: dict[str, Any], folder: str, path: str) -> Inputs:
     claims, logits = (_file(folder, name, content.pop(name, None), path) for name in ("claims", "logits"))
     answers = _answers(folder, content, path)
     dating = _dating(folder, content, path)
     if content:
         raise _refusal("field", path, field=next(iter(content)))
-    return Inputs(reference, candidate, base, claimed, panel, claims, answers, dating, logits)
+    return replace(inputs, claims=claims, answers=answers, dating=dating, logits=logits)
 
 
 def _answers(folder: str, content: dict[str, object], path: str) -> AnswerFiles | None:

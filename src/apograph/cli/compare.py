@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from apograph.cli import FOUND, worst
-from apograph.cli.case import AnswerFiles, Dating, Inputs, answer_files, read_case
+from apograph.cli.case import AnswerFiles, Dating, Inputs, answer_files, files_text, read_case
 from apograph.cli.dating import opened_witnesses
 from apograph.cli.options import (
     Answers,
@@ -126,7 +126,9 @@ def examined(inputs: Inputs, *, only: list[str], download: bool, quiet: bool) ->
         cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
         case.shared["weights.state"] = os.path.join(cache, "apograph")
         report = examine(case, only=only, arguments=sys.argv[1:], progress=progress)
-    return replace(report, unexamined=(*late, *report.unexamined))
+    files = files_text(inputs)
+    settings = {**report.settings, **({"inputs": files} if files else {})}
+    return replace(report, unexamined=(*late, *report.unexamined), settings=settings)
 
 
 def _recorded(files: AnswerFiles) -> object:

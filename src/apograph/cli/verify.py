@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from apograph.cli import FOUND, worst
-from apograph.cli.case import Dating, Inputs, answer_files
+from apograph.cli.case import Dating, Inputs, answer_files, with_files_of
 from apograph.cli.compare import examined, exit_code
 from apograph.cli.options import (
     Answers,
@@ -26,7 +26,7 @@ from apograph.cli.options import (
     WitnessFiles,
     WitnessRoots,
 )
-from apograph.findings import Report
+from apograph.findings import Message, Refusal, Report
 from apograph.report.escape import visible
 from apograph.report.words import say
 
@@ -67,6 +67,7 @@ def verify(
         Dating(tuple(witness), tuple(witness_roots), tuple(published)),
         logits,
     )
+    inputs = with_files_of(inputs, str(then.settings.get("inputs", "")), saved)
     only = [channel for channel in str(then.settings.get("only", "")).split(",") if channel]
     now = loads(dumps(examined(inputs, only=only, download=False, quiet=quiet)))
     differences = compare_reports(then, now)
@@ -105,7 +106,9 @@ def _at_its_revision(report: Report, side: str) -> str:
     """The release as the report names it; a bare repository that has moved on, at the revision examined."""
     from apograph.release import open_release
 
-    release = next(r for r in report.releases if r.role == side)
+    release = next((r for r in report.releases if r.role == side), None)
+    if release is None:
+        raise Refusal(2, Message("report.refused.shape", {"where": side}))
     if release.revision is None or open_release(release.ref).digest == release.digest:
         return release.ref
     named, at, _ = release.ref.rpartition("@")
