@@ -20,7 +20,7 @@ ASSIGNED = 2048
 """Units up to which the best assignment is found (Kuhn-Munkres, cubic); beyond, mutual nearest neighbours."""
 REST = 2048
 """Units without a mutual best partner, on either side, that are still assigned to each other."""
-COARSE = 128
+COARSE = 64
 """Numbers of a row by which partners are looked for first, where it has a multiple of that."""
 CLEAR = 0.5
 """Mean |cosine| from which a partner that was found so needs no closer look."""
@@ -87,7 +87,7 @@ def pair_rows(a: Sequence[Floats], b: Sequence[Floats], signed: bool = False) ->
 
     ``a`` and ``b`` hold the same kinds of rows, [units, numbers] each: gate's and up's, say. Each other's
     best first, the rest by assignment, up to ``REST`` units. Rows of several times ``COARSE`` numbers have to
-    be sketches (``gauge.sketch``): sums of such are sketches again, four times cheaper to compare.
+    be sketches (``gauge.sketch``): sums of such are sketches again, and cheaper to compare.
     """
     fine = [(unit_rows(x), unit_rows(y)) for x, y in zip(a, b, strict=True)]
     index = np.full(len(a[0]), -1, np.int64)

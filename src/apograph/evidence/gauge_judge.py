@@ -10,7 +10,8 @@ import numpy as np
 
 from apograph.align.gauge import Gauge
 from apograph.align.gauge.types import Family, Geometry, ModuleMap, Piece
-from apograph.align.role_views import Floats, read
+from apograph.align.role_views import part, view_shape
+from apograph.align.roles import View
 from apograph.evidence.coin_ceiling import CHANNELS, GROUPS, Units, ceilings
 from apograph.release.tensor_store import TensorStore
 
@@ -66,10 +67,9 @@ def _ceilings(gauge: Gauge, stores: tuple[TensorStore, TensorStore]) -> list[tup
         chosen = [n for n, m in enumerate(gauge.modules) if m.family == family][:TRIED]
         for number in chosen:
             for side, store in enumerate(stores):
-                own = [p.candidate if side else p.reference for p in pieces[number][:2]]
-                near, far = (read(store, view) for view in own)
-                part = _units(gauge.modules[number], near, far, side)
-                streams[side, part.shape[-1]].append((family, part))
+                near, far = (p.candidate if side else p.reference for p in pieces[number][:2])
+                units = _units(gauge.modules[number], store, near, far, side)
+                streams[side, units.shape[-1]].append((family, units))
     return [
         (family, value)
         for parts in streams.values()
@@ -77,18 +77,20 @@ def _ceilings(gauge: Gauge, stores: tuple[TensorStore, TensorStore]) -> list[tup
     ]
 
 
-def _units(module: ModuleMap, near: Floats, far: Floats, side: int) -> Units:
+def _units(module: ModuleMap, store: TensorStore, near: View, far: View, side: int) -> Units:
     """The beginning of a module as ``coin_ceiling.Units``: up and down, v and o, or k and q."""
-    channels = min(near.shape[1], CHANNELS)
+    count, width = view_shape(store, near)
+    some = np.arange(min(width, CHANNELS))
     if module.family == "mlp" or module.geometry is None:
-        both: Units = np.stack([near[:GROUPS, :channels], far[:channels, :GROUPS].T], axis=1)
+        units = np.arange(min(count, GROUPS))
+        both: Units = np.stack([part(store, near, units, some), part(store, far, some, units).T], axis=1)
         return both[:, None, None]
     shape: Geometry = module.geometry[side]
-    wide = (far.T if module.family == "vo" else far)[:, :channels]
-    split = wide.reshape(shape.groups, -1, shape.size, channels).transpose(0, 2, 1, 3)
-    narrow = near[:, :channels].reshape(shape.groups, shape.size, 1, channels)
+    wide = part(store, far, some).T if module.family == "vo" else part(store, far, None, some)
+    split = wide.reshape(shape.groups, -1, shape.size, len(some)).transpose(0, 2, 1, 3)
+    narrow = part(store, near, None, some).reshape(shape.groups, shape.size, 1, len(some))
     heads: Units = np.concatenate([narrow, split], axis=2)
-    kept = max(4, shape.size * channels // near.shape[1])
+    kept = max(4, shape.size * len(some) // width)
     if module.family == "vo":
         return heads[:, None, :kept]
     half = shape.size // 2

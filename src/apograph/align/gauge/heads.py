@@ -80,20 +80,16 @@ def _likeness(a: tuple[Floats, Floats], b: tuple[Floats, Floats]) -> NDArray[np.
     x = (wide[0] @ wide[1].T).reshape(len(a[0]), size, len(b[0]), size)
     y = (narrow[0] @ narrow[1].T).reshape(len(a[1]), size, len(b[1]), size)
     for i in range(len(a[0])):
-        for j in range(len(b[0])):
-            cross[i, j] = float(np.vdot(x[i, :, j], y[i // shared[0], :, j // shared[1]]))
+        other = np.repeat(y[i // shared[0]], shared[1], axis=1)
+        cross[i] = np.einsum("sjt,sjt->j", x[i], other)
     norms = [_norms(*side) for side in (a, b)]
     return cross / np.maximum(np.outer(*norms), 1e-30)
 
 
 def _norms(wide: Floats, narrow: Floats) -> NDArray[np.float64]:
-    shared = len(wide) // len(narrow)
-    return np.array(
-        [
-            np.sqrt(max(float(np.vdot(w @ w.T, narrow[n // shared] @ narrow[n // shared].T)), 0.0))
-            for n, w in enumerate(wide)
-        ]
-    )
+    grams = np.repeat([n @ n.T for n in narrow], len(wide) // len(narrow), axis=0)
+    sums = [float(np.vdot(w @ w.T, gram)) for w, gram in zip(wide, grams, strict=True)]
+    return np.sqrt(np.maximum(sums, 0.0))
 
 
 def _assigned(likeness: NDArray[np.float64], shapes: tuple[Geometry, Geometry]) -> tuple[Index, Index]:

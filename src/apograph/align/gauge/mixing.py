@@ -35,8 +35,6 @@ def mixing_of(
     ``narrow`` is (reference's, candidate's) v or k [size, width], ``wide`` oᵀ or q [size, more]. Minimises
     |narrow_b - N narrow_a|² + |Nᵀ wide_b - wide_a|² relative to their sizes (a Sylvester equation).
     """
-    from scipy.linalg import solve_sylvester
-
     a, b = (m.astype(np.float64) for m in narrow)
     c, d = (m.astype(np.float64) for m in wide)
     size = len(a)
@@ -44,10 +42,7 @@ def mixing_of(
     tiny = 1e-12 * max(float(np.trace(own)), 1e-30) / size * np.eye(size)
     alone: NDArray[Any] = np.linalg.solve(own + tiny, a @ b.T).T
     u, w = 1 / max(float((b * b).sum()), 1e-30), 1 / max(float((c * c).sum()), 1e-30)
-    try:
-        whole = solve_sylvester(w * (d @ d.T), u * (own + tiny), u * (b @ a.T) + w * (d @ c.T))
-    except np.linalg.LinAlgError:
-        whole = alone
+    whole = _sylvester(w * (d @ d.T), u * (own + tiny), u * (b @ a.T) + w * (d @ c.T))
 
     def left(n: NDArray[np.float64]) -> float:
         return float(u * ((b - n @ a) ** 2).sum() + w * ((n.T @ d - c) ** 2).sum())
@@ -59,6 +54,13 @@ def mixing_of(
     if np.linalg.cond(whole) > 1e6:
         return Mixing(np.eye(size), "none"), alone
     return Mixing(whole, "any"), alone
+
+
+def _sylvester(a: Floats, b: Floats, q: Floats) -> NDArray[np.float64]:
+    """X with a X + X b = q, of symmetric a and b whose eigenvalues add up to more than 0."""
+    (x, left), (y, right) = np.linalg.eigh(a), np.linalg.eigh(b)
+    inner = left.T @ q @ right / np.maximum(x[:, None] + y, 1e-300)
+    return np.asarray(left @ inner @ right.T)
 
 
 def _simpler(n: NDArray[np.float64], rotary: str) -> Iterator[tuple[Kind, NDArray[np.float64]]]:

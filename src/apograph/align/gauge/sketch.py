@@ -44,7 +44,9 @@ class Onto:
             return np.asarray(values @ self.matrix, np.float32)
         made = np.zeros((len(values), self.places.shape[1]), np.float32)
         for places, factors in zip(self.places, self.factors, strict=True):
-            made += np.take(values, places, axis=1) * factors
+            run = slice(int(places[0]), int(places[0]) + len(places))
+            straight = np.array_equal(places, np.arange(run.start, run.stop))
+            made += (values[:, run] if straight else np.take(values, places, axis=1)) * factors
         return made
 
     def lines(self, values: NDArray[Any], first: int = 0) -> Floats:
@@ -64,10 +66,10 @@ def onto(width: int, axis: Axis = PLAIN) -> Onto:
     size = min(width, SKETCH)
     random = np.random.default_rng(0)
     terms = -(-width // size)
-    order = np.concatenate([random.permutation(width), np.zeros(terms * size - width, np.int64)])
-    signs = random.choice(np.array([-1, 1], np.float32), len(order))
+    signs = random.choice(np.array([-1, 1], np.float32), terms * size)
     signs[width:] = 0
-    places, factors = order.reshape(terms, size), signs.reshape(terms, size)
+    places, factors = np.arange(terms * size).reshape(terms, size), signs.reshape(terms, size)
+    places = np.where(factors == 0, 0, places)
     if axis.after is not None:
         factors = factors * axis.after.astype(np.float32)[places]
     if axis.mix is None:
