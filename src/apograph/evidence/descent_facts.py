@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from apograph.evidence.descent_family import CANDIDATE, REFERENCE, Family, Matrix
 from apograph.evidence.descent_tail import Change, Tail
+from apograph.evidence.rounded import KINDS, rounded
 
 TRIED = 8
 """Matrices by which the nearest base is chosen."""
@@ -62,7 +63,7 @@ def measured(family: Family, origin: int | None) -> list[Facts]:
 def _facts(matrix: Matrix, members: int, origin: int | None) -> Facts:
     gram, tails = _gram(matrix, members), {}
     if origin is not None and origin in matrix.rows:
-        base = matrix.rows[origin]
+        base = _start(matrix, origin)
         changes = {n: x - base for n, x in matrix.rows.items() if n != origin}
         changes = {n: d for n, d in changes.items() if _holds(d, base)}
         rounded = {n: matrix.rounding[n] + matrix.rounding[origin] for n in changes}
@@ -73,6 +74,18 @@ def _facts(matrix: Matrix, members: int, origin: int | None) -> Facts:
     size = matrix.rows[REFERENCE].size
     lost = np.array([size * matrix.rounding.get(n, 0.0) for n in range(members)])
     return Facts(matrix.name, size, gram, tails, lost)
+
+
+def _start(matrix: Matrix, origin: int) -> NDArray[np.float64]:
+    """The base's rows as they are, or as a coarser type would hold them if both sides are nearer to that:
+    siblings that were trained in it share the rounding, in every direction, as if one came from the other."""
+    base = matrix.rows[origin]
+    sides = [matrix.rows[n] for n in (REFERENCE, CANDIDATE) if n in matrix.rows]
+
+    def distance(rows: NDArray[np.float64]) -> float:
+        return max(float(((x - rows) ** 2).sum() / max(((x - base) ** 2).sum(), 1e-300)) for x in sides)
+
+    return min((base, *(rounded(base, kind) for kind in KINDS)), key=distance)
 
 
 def _holds(change: NDArray[np.float64], base: NDArray[np.float64]) -> bool:

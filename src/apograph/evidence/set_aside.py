@@ -10,6 +10,7 @@ from apograph.align.tensors import Match, Part, akin, match_tensors
 from apograph.evidence.moments import Moments
 from apograph.evidence.noise_law import noise_law
 from apograph.evidence.registry import Case
+from apograph.evidence.rounded import also_rounded
 from apograph.evidence.sources import opened_sources
 from apograph.evidence.stream import stream
 from apograph.evidence.transformation import RELATED, Transformation, transformation
@@ -29,7 +30,7 @@ COUNTERPART = 0.5
 @dataclass(frozen=True, slots=True)
 class Aside:
     """Names of the candidate's tensors: ``explained`` by a base or a claimed source; ``known``, of which one
-    of them has a counterpart. ``bases``: how many of them are akin to the candidate."""
+    of them has a counterpart. ``bases``: how many of them are akin to both sides."""
 
     explained: frozenset[str] = frozenset()
     known: frozenset[str] = frozenset()
@@ -48,27 +49,29 @@ def set_aside(
     A tensor is explained if the base is as near to both sides as they are to each other, or if both were
     computed from the base's (equal, rounded, quantised, with noise): two quantisations of one base, and two
     fine-tunes beside a base in another storage type, were not made from each other. The answer is the same
-    with the sides exchanged. ``fitted`` names a side that was carried over by a map fitted to the other,
-    which draws it towards that one: then only its own nearness counts.
+    with the sides exchanged. A base is tried as it is and as a side's coarser type would have held it: what
+    was trained in that type started from there. ``fitted`` names a side that was carried over by a map
+    fitted to the other, which draws it towards that one: then only its own nearness counts.
     """
     wanted = {t.match.candidate: t for t in told if t.kind in RELATED}
     explained: set[str] = set()
     known: set[str] = set()
     bases = 0
-    for _, store in opened_sources(case):
-        matching = match_tensors(store, candidate)
-        bases += akin(matching, store)
+    for _, source in opened_sources(case):
+        matching = match_tensors(source, candidate)
+        bases += akin(matching, source) and akin(match_tensors(source, reference), source)
         pairs = [m for m in matching.matches if m.candidate in wanted]
         others = [_onward(m, wanted[m.candidate].match) for m in pairs]
-        near, far = stream(pairs, store, candidate), stream(others, store, reference)
-        made = _made(pairs, near, store, candidate), _made(others, far, store, reference)
-        for pair, b, a in zip(pairs, near, far, strict=True):
-            name = pair.candidate.name
-            if max(abs(m.correlation or 0.0) for m in (a, b)) >= COUNTERPART:
-                known.add(name)
-            both = pair.reference in made[0] and pair.reference in made[1]
-            if both or _as_near(a.sum_dd, b.sum_dd, wanted[pair.candidate].moments, fitted):
-                explained.add(name)
+        for store in also_rounded(source, (reference, candidate)):
+            near, far = stream(pairs, store, candidate), stream(others, store, reference)
+            made = _made(pairs, near, store, candidate), _made(others, far, store, reference)
+            for pair, b, a in zip(pairs, near, far, strict=True):
+                name = pair.candidate.name
+                if max(abs(m.correlation or 0.0) for m in (a, b)) >= COUNTERPART:
+                    known.add(name)
+                both = pair.reference in made[0] and pair.reference in made[1]
+                if both or _as_near(a.sum_dd, b.sum_dd, wanted[pair.candidate].moments, fitted):
+                    explained.add(name)
     return Aside(frozenset(explained), frozenset(known), bases)
 
 

@@ -91,10 +91,13 @@ def merge(told: Told) -> Answer | None:
 
 
 def computed(told: Told) -> Answer | None:
-    """Tensors computed from each other, beyond what training can show."""
-    if not told.made or max(measure(f, COMPUTED) for f in told.made) < COUNTS:
+    """Tensors computed from each other, beyond what training can show: a copy where the same finding set
+    aside what a base of both sides has."""
+    counted = [f for f in told.made if measure(f, COMPUTED) >= COUNTS]
+    if not counted:
         return None
-    relation: Relation = "copy or derivative" if told.base else "common origin"
+    beside = any(measure(f, BASES) > 0 for f in counted)
+    relation: Relation = "copy or derivative" if beside else "common origin"
     return Answer(relation, "made", _with_tests(told), _share(told))
 
 
