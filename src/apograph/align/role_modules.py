@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ Configs: TypeAlias = tuple[Mapping[str, Json], Mapping[str, Json]]
 BETTER = 0.5
 """Layers are matched by their norms if that leaves at most half of the distance that their order leaves."""
 _QUANTILES = 32
+_known: WeakKeyDictionary[TensorStore, dict[tuple[Block, ...], NDArray[np.float64]]] = WeakKeyDictionary()
 _LARGE, _SOME = 1 << 20, 1 << 18
 """Elements from which a matrix is large, and how many of its are looked at then."""
 
@@ -105,7 +107,7 @@ def block_pairs(
             table[i, j] = n
     if table.any():
         return [(a[i], b[j]) for i, j in zip(*linear_sum_assignment(-table), strict=True) if table[i, j]]
-    marks = [_marks(side, store) for side, store in zip((a, b), stores, strict=True)]
+    marks = [_marked(t.blocks, store) for t, store in zip(towers, stores, strict=True)]
     if marks[0].shape[1] != marks[1].shape[1]:
         return list(zip(a, b, strict=True)) if len(a) == len(b) else []
     distance = np.linalg.norm(marks[0][:, None] - marks[1][None], axis=2)
@@ -121,6 +123,14 @@ def _views(block: Block) -> Iterator[View]:
         yield from (attention.q, attention.k, attention.v, attention.o)
     for mlp in block.mlps:
         yield from (mlp.up, mlp.down)
+
+
+def _marked(blocks: tuple[Block, ...], store: TensorStore) -> NDArray[np.float64]:
+    """``_marks``, taken once as long as the store lives."""
+    known = _known.setdefault(store, {})
+    if blocks not in known:
+        known[blocks] = _marks(blocks, store)
+    return known[blocks]
 
 
 def _marks(blocks: Sequence[Block], store: TensorStore) -> NDArray[np.float64]:

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from apograph.align.role_views import bounded
 from apograph.findings import Refusal
 from apograph.release.elements import element_type
+from apograph.release.file_store import FileStore
 from apograph.release.tensor_store import TensorStore
 
 RUNS, RUN = 16, 256
 TILE = 64
-SPAN = 1 << 19
+SPAN = 1 << 15
 """Elements between the first and the last of a sample up to which all of them are read at once."""
 
 Vector = NDArray[np.float32]
@@ -88,13 +89,11 @@ def _gathered(store: TensorStore, name: str, runs: Sequence[tuple[int, int]]) ->
         assert whole is not None
         parts = [whole[start - first : stop - first] for start, stop in runs]
         return kind.decode(np.concatenate(parts).view(np.uint8))
-    bytes_ = np.empty(sum(stop - start for start, stop in runs) * kind.size, np.uint8)
-    at = 0
-    for start, stop in runs:
-        end = at + (stop - start) * kind.size
-        bytes_[at:end] = store.raw(name, start, stop, bytes_[at:end]).view(np.uint8)  # type: ignore[union-attr]
-        at = end
-    return kind.decode(bytes_)
+    length = runs[0][1] - runs[0][0]
+    if isinstance(store, FileStore) and store.place(name) is not None:
+        return store.runs(name, [start for start, _ in runs], length)
+    found = [store.raw(name, *run) for run in runs]
+    return kind.decode(np.concatenate([raw for raw in found if raw is not None]).view(np.uint8))
 
 
 def _runs(n: int) -> list[tuple[int, int]]:
@@ -105,12 +104,15 @@ def _runs(n: int) -> list[tuple[int, int]]:
 
 def _standardised(values: NDArray[np.floating]) -> Vector | None:
     """|values| with mean 0 and length 1; None for values that are constant or not finite."""
-    flat = np.abs(values.reshape(-1).astype(np.float64))
-    flat -= flat.mean() if flat.size else 0.0
-    length = float(np.linalg.norm(flat))
-    if not math.isfinite(length) or length <= 1e-12 * math.sqrt(max(flat.size, 1)):
+    flat = np.abs(values.reshape(-1), dtype=np.float64)
+    if not flat.size:
         return None
-    return (flat / length).astype(np.float32)
+    flat -= flat.mean()
+    length = math.sqrt(float(flat @ flat))
+    if not math.isfinite(length) or length <= 1e-12 * math.sqrt(flat.size):
+        return None
+    made: Vector = (flat / length).astype(np.float32)
+    return made
 
 
 def correlations(a: Sequence[Vector | None], b: Sequence[Vector | None]) -> NDArray[np.float32]:

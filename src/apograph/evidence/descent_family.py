@@ -14,6 +14,7 @@ from apograph.align.tensors import CLEAR, Match, Part, match_tensors
 from apograph.evidence.registry import Case
 from apograph.evidence.rounding import FLOATS
 from apograph.evidence.samples import sampled_rows
+from apograph.evidence.sides import sides, stores_of
 from apograph.evidence.transformation import CHANCE, Transformation
 from apograph.findings import Refusal
 from apograph.release.tensor_store import TensorStore, open_store
@@ -124,8 +125,7 @@ def family(
         yield None
         return
     with ExitStack() as stack:
-        reference = stack.enter_context(closing(open_store(case.reference)))
-        candidate = stack.enter_context(closing(open_store(case.candidate)))
+        reference, candidate = stores_of(sides(case))
         if turned is not None:
             candidate = turned(reference, candidate)
         members = [

@@ -8,16 +8,11 @@ by matrices that took no part in finding it, and undone; what is then left of th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from math import log
 from statistics import median
-from typing import TypeAlias
 
 from apograph.align.gauge import AlignedStore, Gauge, ModuleMap, recover
-from apograph.align.gauge.named import named_roles
-from apograph.align.role_graph import find_roles
-from apograph.align.role_modules import roles_of
 from apograph.align.tensors import Match, Matching, Part
 from apograph.evidence import weights, weights_tables
 from apograph.evidence.first_look import elsewhere, small
@@ -27,6 +22,7 @@ from apograph.evidence.registry import Case, examiner
 from apograph.evidence.registry import Part as Needs
 from apograph.evidence.rounding import FLOATS
 from apograph.evidence.set_aside import COMPUTED, set_aside
+from apograph.evidence.sides import Weights, roles_of, sides, stores_of
 from apograph.evidence.stream import stream
 from apograph.evidence.transformation import RELATED, Transformation, transformation
 from apograph.evidence.weights import COUNTS, Compared
@@ -38,12 +34,11 @@ from apograph.findings import (
     Measure,
     Message,
     Param,
-    Refusal,
     Side,
     Strength,
     Unexamined,
 )
-from apograph.release.tensor_store import TensorStore, open_store
+from apograph.release.tensor_store import TensorStore
 
 TOLD = 0.9
 """Share of the reference's matrices that answer a tensor as they stand from which no gauge is looked for."""
@@ -83,60 +78,50 @@ def gauge(case: Case) -> Iterator[Finding | Unexamined]:
     plain = case.shared.get("weights.compared")
     if not isinstance(plain, Compared):
         return
-    with ExitStack() as opened:
-        try:
-            stores = [opened.enter_context(closing(open_store(r))) for r in (case.reference, case.candidate)]
-        except Refusal:
-            return
-        reference, candidate = stores
-        if _told(plain, reference) >= TOLD:
-            return
-        if not _hopeful(case, plain, (reference, candidate)):
-            yield _nothing(Gauge((), (), ()), Judged({}, (), 0.0), "sampled")
-            return
-        configs = dict(case.reference.config), dict(case.candidate.config)
-        found, verdict = _recovered((reference, candidate), configs)
-        side: Side = "candidate"
-        if not verdict.counts:  # a disguised reference: its parts are told by those of the candidate
-            again, other = _recovered((candidate, reference), configs[::-1])
-            if other.counts:
-                found, verdict, side = again, other, "reference"
-        if found.late:
-            yield Unexamined(
-                "weights", Message("weights.gauge.late", {"n": len(found.late)}), fault=True, code=5
-            )
-        if not verdict.counts:
-            yield _nothing(found, verdict)
-        elif side == "candidate":
-            aligned = AlignedStore(found, reference, candidate, verdict.counts)
-            yield from _behind(case, plain, (reference, aligned), aligned, found, verdict)
-        else:
-            aligned = AlignedStore(found, candidate, reference, verdict.counts)
-            yield from _behind(case, plain, (aligned, candidate), aligned, found, verdict)
+    both = sides(case)
+    reference, candidate = stores_of(both)
+    if _told(plain, reference) >= TOLD:
+        return
+    if not _hopeful(plain, both):
+        yield _nothing(Gauge((), (), ()), Judged({}, (), 0.0), "sampled")
+        return
+    found, verdict = _recovered(both)
+    side: Side = "candidate"
+    if not verdict.counts:  # a disguised reference: its parts are told by those of the candidate
+        again, other = _recovered(both[::-1])
+        if other.counts:
+            found, verdict, side = again, other, "reference"
+    if found.late:
+        yield Unexamined("weights", Message("weights.gauge.late", {"n": len(found.late)}), fault=True, code=5)
+    if not verdict.counts:
+        yield _nothing(found, verdict)
+    elif side == "candidate":
+        aligned = AlignedStore(found, reference, candidate, verdict.counts)
+        yield from _behind(case, plain, (reference, aligned), aligned, found, verdict)
+    else:
+        aligned = AlignedStore(found, candidate, reference, verdict.counts)
+        yield from _behind(case, plain, (aligned, candidate), aligned, found, verdict)
 
 
-Configs: TypeAlias = tuple[dict[str, Json], dict[str, Json]]
-
-
-def _recovered(stores: tuple[TensorStore, TensorStore], configs: Configs) -> tuple[Gauge, Judged]:
+def _recovered(both: tuple[Weights, Weights]) -> tuple[Gauge, Judged]:
     """The gauge of the second side towards the first by the roles that names tell, and where most modules
     stay unlike by those that content tells of the second (of the first only where its names tell nothing);
     the one that explains more."""
-    named = [named_roles(s, c) for s, c in zip(stores, configs, strict=True)]
-    found = recover(*stores, named[0], named[1])
+    stores = stores_of(both)
+    found = recover(*stores, both[0].named, both[1].named)
     verdict = judged(found, stores)
     if len(verdict.counts) * 2 > len(found.modules):
         return found, verdict
-    reference = named[0] if named[0].towers else find_roles(stores[0], configs[0])
-    again = recover(*stores, reference, find_roles(stores[1], configs[1]))
+    again = recover(*stores, both[0].roles, both[1].found)
     other = judged(again, stores)
     return (again, other) if len(other.counts) > len(verdict.counts) else (found, verdict)
 
 
-def _hopeful(case: Case, plain: Compared, stores: tuple[TensorStore, TensorStore]) -> bool:
+def _hopeful(plain: Compared, both: tuple[Weights, Weights]) -> bool:
     """Whether a sample of the units, or the lengths of the matrices, speak for another gauge. Lengths stay
     under any order, sign or rotation; independent matrices of one law have them as near by chance in one case
     of twelve."""
+    stores = stores_of(both)
     if small(stores):
         return True
     near = [
@@ -146,7 +131,7 @@ def _hopeful(case: Case, plain: Compared, stores: tuple[TensorStore, TensorStore
     ]
     if near and sum(near) >= LENGTHS * len(near):
         return True
-    return elsewhere(roles_of(stores, (dict(case.reference.config), dict(case.candidate.config))), stores)
+    return elsewhere(roles_of(both), stores)
 
 
 def _told(plain: Compared, reference: TensorStore) -> float:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass
 
-from apograph.align.gauge.named import named_roles
-from apograph.align.role_graph import find_roles
 from apograph.evidence.first_look import small
 from apograph.evidence.invariant_measures import NAMES, Side, measured
 from apograph.evidence.registry import Case, Part, examiner
+from apograph.evidence.sides import Weights, sides
 from apograph.findings import Bearing, Exhibit, Finding, Measure, Message, Refusal, Strength, Unexamined
-from apograph.release.tensor_store import open_store
 from apograph.release.types import Release
 
 LEVEL = 0.05
@@ -54,39 +52,35 @@ def invariants(case: Case) -> Iterator[Finding | Unexamined]:
     """Measures of the largest tower that the two have in common, and of the same against each model of the
     panel. Weights that cannot be read are told by ``weights``. Without a panel the measures have no level:
     large models, for which they take minutes, are then left out."""
-    with ExitStack() as opened:
+    releases = case.reference, case.candidate
+    try:
+        reference, candidate = (_side(w, r) for w, r in zip(sides(case), releases, strict=True))
+    except Refusal:
+        return
+    if not case.panel and not small((reference.store, candidate.store)):
+        yield Unexamined("weights", Message("weights.invariants.large"))
+        return
+    observed = measured(reference, candidate)
+    if not observed:
+        return
+    null = []
+    for release in case.panel:
+        other = Weights(release)
         try:
-            sides = [_side(release, opened) for release in (case.reference, case.candidate)]
-        except Refusal:
-            return
-        if not case.panel and not small((sides[0].store, sides[1].store)):
-            yield Unexamined("weights", Message("weights.invariants.large"))
-            return
-        observed = measured(sides[0], sides[1])
-        if not observed:
-            return
-        null = []
-        for release in case.panel:
-            with ExitStack() as one:
-                try:
-                    found = measured(sides[0], _side(release, one))
-                except Refusal as refusal:
-                    yield Unexamined("weights", refusal.message, "panel", release.ref)
-                    continue
-                if observed.keys() <= found.keys():
-                    null.append(found)
-                else:
-                    yield Unexamined("weights", Message("weights.invariants.unlike"), "panel", release.ref)
-        yield _finding(observed, null, bool(case.bases or case.claimed))
+            with closing(other.store):
+                found = measured(reference, _side(other, release))
+        except Refusal as refusal:
+            yield Unexamined("weights", refusal.message, "panel", release.ref)
+            continue
+        if observed.keys() <= found.keys():
+            null.append(found)
+        else:
+            yield Unexamined("weights", Message("weights.invariants.unlike"), "panel", release.ref)
+    yield _finding(observed, null, bool(case.bases or case.claimed))
 
 
-def _side(release: Release, opened: ExitStack) -> Side:
-    """Roles by names where these are known, else from content."""
-    store = opened.enter_context(closing(open_store(release)))
-    roles = named_roles(store, release.config)
-    if not roles.towers:
-        roles = find_roles(store, release.config)
-    return Side(store, roles, release.tokenizer)
+def _side(weights: Weights, release: Release) -> Side:
+    return Side(weights.store, weights.roles, release.tokenizer)
 
 
 def _finding(observed: Mapping[str, float], null: Sequence[Mapping[str, float]], based: bool) -> Finding:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import TypeAlias
@@ -28,9 +27,11 @@ from apograph.evidence.coin_ceiling import CHANNELS, ceilings, part_of
 from apograph.evidence.coin_sketch import sketch
 from apograph.evidence.coin_test import FLOOR_P, FLOOR_SHARE, holm_adjusted
 from apograph.evidence.registry import Case, Part, examiner
+from apograph.evidence.sides import roles_of as roles_of_sides
+from apograph.evidence.sides import sides, stores_of
 from apograph.evidence.sources import opened_sources
 from apograph.findings import Bearing, Exhibit, Finding, Measure, Message, Refusal, Strength
-from apograph.release.tensor_store import TensorStore, open_store
+from apograph.release.tensor_store import TensorStore
 
 SORTED = 5.0
 """Standard deviations beyond which the norms of a side's units rise or fall with their place: such units were
@@ -136,23 +137,19 @@ def _in_order(rows: Sequence[NDArray[np.float32]]) -> bool:
 @examiner("weights", needs=Part.TENSORS)
 def unit_order(case: Case) -> Iterator[Finding]:
     """The order of hidden units in ungated MLPs. Weights that cannot be read are told by ``weights``."""
-    with ExitStack() as opened:
-        try:
-            stores = (
-                opened.enter_context(closing(open_store(case.reference))),
-                opened.enter_context(closing(open_store(case.candidate))),
-            )
-        except Refusal:
-            return
-        roles = roles_of(stores, (dict(case.reference.config), dict(case.candidate.config)))
-        found = orders(ungated(roles, stores), stores)
-        tested = [o for o in found if not o.sorted]
-        if not tested:
-            return
-        passed = [o for o in tested if o.counts]
-        explained = _explained(case, passed, stores[0])
-        beyond = [o for o in passed if o.module.place not in explained]
-        yield _finding(found, passed, beyond, _ratio(beyond, stores))
+    both = sides(case)
+    try:
+        stores = stores_of(both)
+    except Refusal:
+        return
+    found = orders(ungated(roles_of_sides(both), stores), stores)
+    tested = [o for o in found if not o.sorted]
+    if not tested:
+        return
+    passed = [o for o in tested if o.counts]
+    explained = _explained(case, passed, stores[0])
+    beyond = [o for o in passed if o.module.place not in explained]
+    yield _finding(found, passed, beyond, _ratio(beyond, stores))
 
 
 def _explained(case: Case, passed: Sequence[Order], reference: TensorStore) -> set[tuple[str, str, int, int]]:

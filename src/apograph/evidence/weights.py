@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from apograph.align.tensors import Matching, in_order, match_tensors
@@ -12,12 +11,13 @@ from apograph.evidence.merge_classes import merged
 from apograph.evidence.noise_law import NoiseLaw, noise_law
 from apograph.evidence.registry import Case, Part, examiner
 from apograph.evidence.set_aside import COMPUTED, Aside, set_aside
+from apograph.evidence.sides import roles_of, sides
 from apograph.evidence.stream import stream
 from apograph.evidence.stream_state import kept
 from apograph.evidence.transformation import RELATED, Transformation, transformation
 from apograph.findings import Bearing, Finding, Measure, Message, Param, Refusal, Side, Strength, Unexamined
 from apograph.release.safetensors_header import element_count
-from apograph.release.tensor_store import TensorStore, open_store
+from apograph.release.tensor_store import TensorStore
 
 COUNTS = 0.01
 """Share of the compared matrices' elements from which tensors computed from each other count."""
@@ -73,25 +73,24 @@ class Compared:
 @examiner("weights", needs=Part.TENSORS)
 def transformations(case: Case) -> Iterator[Finding | Unexamined]:
     """The class of every matched tensor, noise, and the sign coins, from one reading of both sides."""
-    with ExitStack() as open_stores:
-        stores: list[TensorStore] = []
-        for side, release in (("reference", case.reference), ("candidate", case.candidate)):
-            try:
-                stores.append(open_stores.enter_context(closing(open_store(release))))
-            except Refusal as refusal:
-                yield _absent(side, refusal)
-        if len(stores) < 2:
-            return
-        reference, candidate = stores
-        for side, store in zip(("reference", "candidate"), stores, strict=True):
-            for gap in store.unexamined:
-                yield Unexamined("weights", gap.reason, side, gap.path, gap.fault, gap.code)
-        matching = match_tensors(reference, candidate)
-        configs = dict(case.reference.config), dict(case.candidate.config)
-        planned = coins.plan(matching.matches, (reference, candidate), configs)
-        progress = case.shared.get("weights.progress")
-        releases = case.reference, case.candidate
-        state = open_stores.enter_context(kept(case.shared.get("weights.state"), *releases))
+    both = sides(case)
+    stores: list[TensorStore] = []
+    for side, own in zip(("reference", "candidate"), both, strict=True):
+        try:
+            stores.append(own.store)
+        except Refusal as refusal:
+            yield _absent(side, refusal)
+    if len(stores) < 2:
+        return
+    reference, candidate = stores
+    for side, store in zip(("reference", "candidate"), stores, strict=True):
+        for gap in store.unexamined:
+            yield Unexamined("weights", gap.reason, side, gap.path, gap.fault, gap.code)
+    matching = match_tensors(reference, candidate)
+    configs = dict(case.reference.config), dict(case.candidate.config)
+    planned = coins.plan(matching.matches, (reference, candidate), configs, roles_of(both))
+    progress = case.shared.get("weights.progress")
+    with kept(case.shared.get("weights.state"), case.reference, case.candidate) as state:
         moments = stream(
             matching.matches, reference, candidate, [planned.fold], progress=progress, state=state
         )

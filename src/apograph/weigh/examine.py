@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 from apograph import __version__
-from apograph.evidence import Case, Part, all_examiners
+from apograph.evidence import Case, Part, all_examiners, sides
 from apograph.evidence.registry import Examiner
 from apograph.findings import (
     Finding,
@@ -44,13 +44,16 @@ def examine(
     findings: list[Finding] = []
     unexamined: list[Unexamined] = []
     examined: set[str] = set()
-    for number, examiner in enumerate(examiners):
-        if progress is not None:
-            progress(examiner.name, number, len(examiners))
-        if lacking := _lacking(case, examiner):
-            unexamined += lacking
-        elif run(case, examiner, findings, unexamined):
-            examined.add(examiner.channel)
+    try:
+        for number, examiner in enumerate(examiners):
+            if progress is not None:
+                progress(examiner.name, number, len(examiners))
+            if lacking := _lacking(case, examiner):
+                unexamined += lacking
+            elif run(case, examiner, findings, unexamined):
+                examined.add(examiner.channel)
+    finally:
+        sides.close(case)
     unexamined += _faults(case)
     settings: dict[str, Param] = {"only": ",".join(sorted(set(only)))} if only else {}
     return Report(
