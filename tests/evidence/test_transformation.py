@@ -26,6 +26,26 @@ def told(a: NDArray[Any], b: NDArray[Any]) -> Transformation:
     return transformation(match[0], stream(match, *stores)[0], *stores)
 
 
+@pytest.mark.parametrize("size", [0.001, 0.01, 0.1])
+@pytest.mark.parametrize("shape", [(96, 96), (160, 96)])
+def test_layers_that_began_as_identities_are_not_related_by_that(size: float, shape: tuple[int, int]) -> None:
+    one, two = (np.eye(*shape) + size * RANDOM.standard_normal(shape) for _ in range(2))
+    levels = np.round(two / np.abs(two).max() * 127) * (np.abs(two).max() / 127)
+    for other in (two, np.eye(*shape), levels, 1.3 * two):
+        for a, b in ((one, other), (other, one)):
+            assert told(a.astype(np.float32), b.astype(np.float32)).kind == "unrelated"
+    again = one + 0.1 * size * RANDOM.standard_normal(shape)
+    assert told(one.astype(np.float32), again.astype(np.float32)).kind in ("noise", "fine_tuned")
+
+
+def test_two_that_were_each_pruned_were_not_pruned_from_each_other() -> None:
+    sides = [WEIGHT + 0.01 * RANDOM.standard_normal(SHAPE) for _ in range(2)]
+    cut = [np.where(np.abs(w) < 0.01, 0, w).astype(np.float32) for w in sides]
+    assert told(*cut).kind == "fine_tuned"
+    more = np.where(np.abs(cut[0]) < 0.02, 0, cut[0])
+    assert told(cut[0], more).kind == "pruned"
+
+
 def noisy(seed: int = 1, scale: float = SIGMA) -> NDArray[np.float32]:
     noise = np.random.default_rng(seed).standard_normal(SHAPE)
     return WEIGHT + (scale * noise).astype(np.float32)

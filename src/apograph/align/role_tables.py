@@ -26,7 +26,8 @@ CLEAR = 0.02
 @dataclass(frozen=True, slots=True)
 class Tables:
     """``kernel``: a convolution writes into the stream. ``segments``: a table of a few rows was found.
-    ``sure``: content tells embedding from head."""
+    ``sure``: content tells embedding from head, and no table was taken for one of positions against its
+    length."""
 
     embedding: View | None = None
     head: View | None = None
@@ -68,13 +69,13 @@ def find_tables(
         positions = pieces[0] if lone else None
     pieces = [p for p in pieces if p is not positions]
     embedding = head = None
-    sure = True
+    sure = positions is None or positions.out in counts or positions in shorter
     if pieces and not kernels and pieces[0].out > SEGMENTS:
         longest = [p for p in pieces if p.out == pieces[0].out][:2]
         first, second = longest[0], longest[-1]
         if first is not second:
             lead = _feeds(first, layers, peek) - _feeds(second, layers, peek)
-            sure = abs(lead) > CLEAR
+            sure &= abs(lead) > CLEAR
             if lead < -CLEAR or (alphabetical and lead < CLEAR):
                 first, second = second, first
         embedding, head = first.view, second.view if second is not first else None

@@ -48,7 +48,7 @@ SIDE = 16
 _COMPUTED = re.compile(r"position|rotary|inv_freq|mask|buffer", re.IGNORECASE)
 _INTEGER = re.compile("[IU][0-9]+$|BOOL$")
 _KURTOSIS = 0.05
-_PRUNED = 0.01
+_PRUNED, _STRAY = 0.01, 0.1
 _KEPT = 8192
 
 
@@ -130,6 +130,8 @@ class _Pair:
         if abs(self.r) <= CHANCE / math.sqrt(m.used):
             return self._of("unrelated")
         a, b = sampled_rows(self.match, *self.stores)
+        if self._diagonal_alone(a, b):
+            return self._of("unrelated")
         return self._grid(a, b) or self._pruned(a, b) or self._difference(a, b)
 
     def _of(self, kind: Kind, **more: Any) -> Transformation:
@@ -161,6 +163,17 @@ class _Pair:
         whole = self.stores[1].block(name, 0, self.m.n).reshape(self.stores[1].infos[name].shape or ())
         return a, whole.T.reshape(-1)[start:stop].astype(np.float64)
 
+    def _diagonal_alone(self, a: NDArray[Any], b: NDArray[Any]) -> bool:
+        """Whether the sides are alike in their diagonal only: layers that start as identities, and stay near,
+        are alike in models that have nothing to do with each other."""
+        width = a.shape[1]
+        rows = self.m.n // width
+        off = np.ones(a.shape, bool)
+        places = [(k, k * rows // len(a)) for k in range(len(a)) if k * rows // len(a) < width]
+        off[tuple(zip(*places, strict=True))] = False
+        r, r_off = (_correlation(x, y) for x, y in ((a, b), (a[off], b[off])))
+        return abs(r_off) <= CHANCE / math.sqrt(a.size) and abs(r_off) < abs(r) / 2
+
     def _grid(self, a: NDArray[Any], b: NDArray[Any]) -> Transformation | None:
         """Quantised: one side on a grid that the other is not on, and half a step between them."""
         grids = [grid_of(v) for v in (a, b)]
@@ -170,11 +183,12 @@ class _Pair:
         return self._of("quantised", source=side, grid=grid) if abs(self.r or 0) > 0.5 else None
 
     def _pruned(self, a: NDArray[Any], b: NDArray[Any]) -> Transformation | None:
-        """Exact zeros on one side only, and what is left nearly as it was."""
-        for x, y, zeros, side in (
-            (a, b, self.m.zero_b - self.m.zero_both, "reference"),
-            (b, a, self.m.zero_a - self.m.zero_both, "candidate"),
-        ):
+        """Exact zeros on one side only, and what is left nearly as it was. Of two that were each pruned or
+        rounded on their own, each has zeros that the other has not."""
+        own = self.m.zero_a - self.m.zero_both, self.m.zero_b - self.m.zero_both
+        if min(own) > _STRAY * max(own):
+            return None
+        for x, y, zeros, side in ((a, b, own[1], "reference"), (b, a, own[0], "candidate")):
             kept = y != 0
             if zeros < _PRUNED * self.m.n or np.count_nonzero(kept) < 100:
                 continue
@@ -215,6 +229,13 @@ class _Pair:
             edge=edge,
             head=(y - x).astype(np.float32),
         )
+
+
+def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """0 where a side is constant."""
+    x, y = (v.astype(np.float64).ravel() - float(v.mean(dtype=np.float64)) for v in (a, b))
+    norm = math.sqrt(float(x @ x) * float(y @ y))
+    return float(x @ y) / norm if norm > 0 else 0.0
 
 
 def _is_white(noise: Noise, edge: float, side: int) -> bool:
