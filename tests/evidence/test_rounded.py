@@ -7,8 +7,7 @@ import numpy as np
 
 from apograph.evidence.descent_facts import _facts
 from apograph.evidence.descent_family import Matrix
-from apograph.evidence.rounded import also_rounded, rounded
-from tests.evidence.arrays_store import ArraysStore, bf16
+from apograph.evidence.rounded import one_origin, rounded
 
 RANDOM = np.random.default_rng(6)
 BASE = RANDOM.standard_normal((64, 64))
@@ -42,19 +41,17 @@ def test_values_beyond_a_types_range_stay() -> None:
     assert list(rounded(np.array([1.0001, 1e6], np.float32), "F16")) == [1.0, 1e6]
 
 
-def test_only_types_that_a_side_has_and_that_are_coarser_are_tried() -> None:
-    fine, half = np.float32([[1.0001, 2]]), np.float16([[1, 2]])
-    stores = {
-        "F32": ArraysStore({"w": fine}),
-        "F16": ArraysStore({"w": half}),
-        "BF16": ArraysStore({"w": bf16(fine)}),
-    }
+def test_a_base_in_float16_is_rounded_to_where_the_sides_were() -> None:
+    """One in sixteen values that were rounded to float16 lies half way between two of bfloat16."""
+    half = BASE.astype(np.float16).astype(np.float64)
+    assert (rounded(half, "BF16") != START).mean() > 0.05
+    assert (rounded(half, "BF16", START + 1e-5 * RANDOM.standard_normal(BASE.shape)) != START).mean() < 0.01
 
-    def tried(base: str, *sides: str) -> list[str]:
-        return [s.dtype("w") for s in also_rounded(stores[base], [stores[side] for side in sides])]
 
-    assert tried("F32", "F32", "F16") == ["F32", "F16"]
-    assert tried("F32", "BF16", "F16") == ["F32", "BF16", "F16"]
-    assert tried("F16", "BF16", "F32") == ["F16", "BF16"]
-    assert tried("BF16", "F16", "F32") == ["BF16"]
-    assert list(list(also_rounded(stores["F32"], [stores["BF16"]]))[1].block("w", 0, 2)) == [1, 2]
+def test_two_roundings_of_one_release() -> None:
+    fine = BASE.astype(np.float32)
+    brain, half = (fine.astype(kind).astype(np.float32) for kind in (ml_dtypes.bfloat16, np.float16))
+    assert one_origin(brain, half)
+    assert one_origin(half, fine)
+    assert not one_origin(half, np.float32(1.001) * fine)
+    assert not one_origin(brain, fine + np.float32(0.01))

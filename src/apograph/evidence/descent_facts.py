@@ -85,7 +85,8 @@ def _start(matrix: Matrix, origin: int) -> NDArray[np.float64]:
     def distance(rows: NDArray[np.float64]) -> float:
         return max(float(((x - rows) ** 2).sum() / max(((x - base) ** 2).sum(), 1e-300)) for x in sides)
 
-    return min((base, *(rounded(base, kind) for kind in KINDS)), key=distance)
+    middle = sum(sides) / len(sides)
+    return min((base, *(rounded(base, kind, middle) for kind in KINDS)), key=distance)
 
 
 def _holds(change: NDArray[np.float64], base: NDArray[np.float64]) -> bool:

@@ -1,4 +1,4 @@
-"""A base as it would be if it had been stored with less precision before anything was made from it.
+"""Values that were stored with less precision, on one side or before anything was made from a base.
 
 Who trains on in bfloat16 what was published in float32 keeps the rounding of the base: two such releases
 share it, in every direction, though neither was made from the other.
@@ -6,69 +6,38 @@ share it, in every direction, though neither was made from the other.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 
 import ml_dtypes
 import numpy as np
-from numpy.typing import NDArray
 
-from apograph.evidence.rounding import FLOATS
-from apograph.findings import Unexamined
-from apograph.release.elements import Bytes, Values
-from apograph.release.tensor_store import TensorStore
-from apograph.release.types import TensorInfo
+from apograph.evidence.rounding import FLOATS, FloatType
+from apograph.release.elements import Values
 
 KINDS: Mapping[str, type] = {"BF16": ml_dtypes.bfloat16, "F16": np.float16}
 
 
-def rounded(values: Values, kind: str) -> Values:
-    """Values as ``kind`` holds them, in their own type; what is beyond its range stays as it is."""
+def rounded(values: Values, kind: str, near: Values | None = None) -> Values:
+    """Values as ``kind`` holds them, in their own type; what is beyond its range stays as it is. A value half
+    way between two goes to the one nearer to ``near``: it may have been rounded to that place before."""
     with np.errstate(over="ignore", invalid="ignore"):
         found = values.astype(KINDS[kind]).astype(values.dtype)
+        other = 2 * values - found
+        held = other.astype(KINDS[kind]).astype(values.dtype) == other
+    if near is not None:
+        found = np.where(held & (np.abs(other - near) < np.abs(found - near)), other, found)
     kept: Values = np.where(np.isfinite(found), found, values)
     return kept
 
 
-def also_rounded(base: TensorStore, sides: Iterable[TensorStore]) -> Iterator[TensorStore]:
-    """The base, then as each coarser type that a side stores something in would hold it."""
-    yield base
-    theirs = {side.dtype(name) for side in sides for name in side.infos}
-    bits = max((FLOATS[d].bits for n in base.infos if (d := base.dtype(n)) in FLOATS), default=0)
-    for kind in KINDS:
-        if kind in theirs and FLOATS[kind].bits < bits:
-            yield RoundedStore(base, kind)
+def one_origin(a: Values, b: Values) -> bool:
+    """Whether both may be roundings of the same values: nowhere further apart than half a unit in the last
+    place of each one's type."""
+    limit = (_type_of(a).ulp(a) + _type_of(b).ulp(b)) / 2
+    return bool(np.all(np.abs(a.astype(np.float64) - b) <= limit))
 
 
-class RoundedStore:
-    """A ``TensorStore`` of another's tensors rounded to ``kind`` ("BF16", "F16") where they are finer."""
-
-    def __init__(self, store: TensorStore, kind: str) -> None:
-        self._store, self._kind = store, kind
-
-    @property
-    def infos(self) -> Mapping[str, TensorInfo]:
-        return self._store.infos
-
-    @property
-    def unexamined(self) -> tuple[Unexamined, ...]:
-        return self._store.unexamined
-
-    def dtype(self, name: str) -> str:
-        own = self._store.dtype(name)
-        return self._kind if own in FLOATS and FLOATS[own].bits > FLOATS[self._kind].bits else own
-
-    def block(self, name: str, start: int, stop: int) -> Values:
-        values = self._store.block(name, start, stop)
-        return rounded(values, self._kind) if self.dtype(name) != self._store.dtype(name) else values
-
-    def raw(
-        self, name: str, start: int, stop: int, out: Bytes | None = None
-    ) -> NDArray[np.unsignedinteger] | None:
-        """None: the values are computed."""
-        return None
-
-    def check(self) -> None:
-        self._store.check()
-
-    def close(self) -> None:
-        self._store.close()
+def _type_of(values: Values) -> FloatType:
+    """The coarsest type that holds all of them."""
+    held = (kind for kind in KINDS if np.array_equal(rounded(values, kind), values))
+    return FLOATS[next(held, "F32")]

@@ -10,7 +10,8 @@ from apograph.align.tensors import Match, Part, akin, match_tensors
 from apograph.evidence.moments import Moments
 from apograph.evidence.noise_law import noise_law
 from apograph.evidence.registry import Case
-from apograph.evidence.rounded import also_rounded
+from apograph.evidence.rounded import one_origin
+from apograph.evidence.samples import sampled_rows
 from apograph.evidence.sources import opened_sources
 from apograph.evidence.stream import stream
 from apograph.evidence.transformation import RELATED, Transformation, transformation
@@ -49,41 +50,44 @@ def set_aside(
     A tensor is explained if the base is as near to both sides as they are to each other, or if both were
     computed from the base's (equal, rounded, quantised, with noise): two quantisations of one base, and two
     fine-tunes beside a base in another storage type, were not made from each other. The answer is the same
-    with the sides exchanged. A base is tried as it is and as a side's coarser type would have held it: what
-    was trained in that type started from there. ``fitted`` names a side that was carried over by a map
-    fitted to the other, which draws it towards that one: then only its own nearness counts.
+    with the sides exchanged. ``fitted`` names a side that was carried over by a map fitted to the other,
+    which draws it towards that one: then only its own nearness counts.
     """
     wanted = {t.match.candidate: t for t in told if t.kind in RELATED}
     explained: set[str] = set()
     known: set[str] = set()
     bases = 0
-    for _, source in opened_sources(case):
-        matching = match_tensors(source, candidate)
-        bases += akin(matching, source) and akin(match_tensors(source, reference), source)
+    for _, store in opened_sources(case):
+        matching = match_tensors(store, candidate)
+        bases += akin(matching, store) and akin(match_tensors(store, reference), store)
         pairs = [m for m in matching.matches if m.candidate in wanted]
         others = [_onward(m, wanted[m.candidate].match) for m in pairs]
-        for store in also_rounded(source, (reference, candidate)):
-            near, far = stream(pairs, store, candidate), stream(others, store, reference)
-            made = _made(pairs, near, store, candidate), _made(others, far, store, reference)
-            for pair, b, a in zip(pairs, near, far, strict=True):
-                name = pair.candidate.name
-                if max(abs(m.correlation or 0.0) for m in (a, b)) >= COUNTERPART:
-                    known.add(name)
-                both = pair.reference in made[0] and pair.reference in made[1]
-                if both or _as_near(a.sum_dd, b.sum_dd, wanted[pair.candidate].moments, fitted):
-                    explained.add(name)
+        near, far = stream(pairs, store, candidate), stream(others, store, reference)
+        made = _made(pairs, near, store, candidate), _made(others, far, store, reference)
+        for pair, b, a in zip(pairs, near, far, strict=True):
+            name = pair.candidate.name
+            if max(abs(m.correlation or 0.0) for m in (a, b)) >= COUNTERPART:
+                known.add(name)
+            both = pair.reference in made[0] and pair.reference in made[1]
+            if both or _as_near(a.sum_dd, b.sum_dd, wanted[pair.candidate].moments, fitted):
+                explained.add(name)
     return Aside(frozenset(explained), frozenset(known), bases)
 
 
 def _made(
     pairs: Sequence[Match], moments: Sequence[Moments], base: TensorStore, side: TensorStore
 ) -> set[Part]:
-    """The base's parts from which a side's were computed, or the other way round; without noise that was
-    added to the base: such a side may be the other's parent."""
+    """The base's parts from which a side's were computed, or the other way round, or both rounded from the
+    same; without noise that was added to the base: such a side may be the other's parent."""
     told = [transformation(p, m, base, side) for p, m in zip(pairs, moments, strict=True)]
     law = noise_law([t for t in told if t.kind == "noise"])
     added = law is not None and law.source == "reference"
-    return {t.match.reference for t in told if t.kind in COMPUTED and not (added and t.kind == "noise")}
+    return {
+        t.match.reference
+        for t in told
+        if (t.kind in COMPUTED and not (added and t.kind == "noise"))
+        or (t.kind in RELATED and one_origin(*sampled_rows(t.match, base, side)))
+    }
 
 
 def _as_near(a: float, b: float, between: Moments, fitted: Side | None) -> bool:
