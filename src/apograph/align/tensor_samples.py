@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +50,12 @@ class Samples:
     def rows(self, name: str, start: int, stop: int) -> Vector | None:
         """|values| of 16 runs of 256 elements spread over rows [start, stop), or of all when they are few.
         The places depend on the number of elements alone, so that parts of equal shape can be compared."""
-        width = cells(self.store.infos[name].shape or ())
-        first, n = start * width, (stop - start) * width
-        return self._read((name, start, stop, "rows"), [(first + s, first + e) for s, e in _runs(n)])
+        key = (name, start, stop, "rows")
+        if key not in self._known:
+            width = cells(self.store.infos[name].shape or ())
+            length, starts = _runs((stop - start) * width)
+            self._known[key] = self._read(name, [start * width + s for s in starts], length)
+        return self._known[key]
 
     def tile(self, name: str, transposed: bool) -> Vector | None:
         """|values| of a 64 x 64 tile in the middle of a matrix, or of the same tile of its transpose."""
@@ -58,48 +63,42 @@ class Samples:
         m, n = shape[0], cells(shape)
         rows, columns = min(m, TILE), min(n, TILE)
         top, left = (m - rows) // 2, (n - columns) // 2
-        runs = [((top + r) * n + left, (top + r) * n + left + columns) for r in range(rows)]
         key = (name, rows, columns, "transposed" if transposed else "tile")
-        return self._read(key, runs, columns if transposed else None)
-
-    def _read(
-        self, key: tuple[str, int, int, str], runs: list[tuple[int, int]], turn: int | None = None
-    ) -> Vector | None:
         if key not in self._known:
-            try:
-                values = bounded(_gathered(self.store, key[0], runs))
-            except Refusal:
-                self._known[key] = None
-            else:
-                self._known[key] = _standardised(values.reshape(-1, turn).T if turn else values)
+            starts = [(top + r) * n + left for r in range(rows)]
+            self._known[key] = self._read(name, starts, columns, columns if transposed else None)
         return self._known[key]
 
+    def _read(self, name: str, starts: list[int], length: int, turn: int | None = None) -> Vector | None:
+        try:
+            values = bounded(_gathered(self.store, name, starts, length))
+        except Refusal:
+            return None
+        return _standardised(values.reshape(-1, turn).T if turn else values)
 
-def _gathered(store: TensorStore, name: str, runs: Sequence[tuple[int, int]]) -> NDArray[np.floating]:
-    """The values of ``runs``, one after the other. Many short runs of plain elements are decoded at once."""
+
+def _gathered(store: TensorStore, name: str, starts: Sequence[int], length: int) -> NDArray[Any]:
+    """The values of ``length`` elements from each of ``starts``, one after the other. Many short runs of
+    plain elements are decoded at once."""
     kind = element_type(store.dtype(name))
-    if not runs:
-        return np.zeros(0, np.float32)
-    if len(runs) == 1 or kind is None or kind.elements > 1 or store.raw(name, 0, 0) is None:
-        return np.concatenate([store.block(name, *run) for run in runs])
-    first, span = runs[0][0], runs[-1][1] - runs[0][0]
-    if span <= SPAN:
-        # One read of everything between costs less than many short ones.
-        whole = store.raw(name, first, first + span)
-        assert whole is not None
-        parts = [whole[start - first : stop - first] for start, stop in runs]
-        return kind.decode(np.concatenate(parts).view(np.uint8))
-    length = runs[0][1] - runs[0][0]
-    if isinstance(store, FileStore) and store.place(name) is not None:
-        return store.runs(name, [start for start, _ in runs], length)
-    found = [store.raw(name, *run) for run in runs]
-    return kind.decode(np.concatenate([raw for raw in found if raw is not None]).view(np.uint8))
+    if len(starts) > 1 and kind is not None and kind.elements == 1 and isinstance(store, FileStore):
+        first, span = starts[0], starts[-1] + length - starts[0]
+        if span <= SPAN:
+            # One read of everything between costs less than many short ones.
+            whole = store.raw(name, first, first + span)
+            parts = [whole[s - first : s - first + length] for s in starts]
+            return kind.decode(np.concatenate(parts).view(np.uint8))
+        if store.place(name) is not None:
+            return store.runs(name, starts, length)
+    return np.concatenate([store.block(name, s, s + length) for s in starts])
 
 
-def _runs(n: int) -> list[tuple[int, int]]:
+@cache
+def _runs(n: int) -> tuple[int, tuple[int, ...]]:
+    """The length of each run, and where runs begin."""
     if n <= RUNS * RUN:
-        return [(0, n)]
-    return [(s, s + RUN) for s in ((n - RUN) * k // (RUNS - 1) for k in range(RUNS))]
+        return n, (0,)
+    return RUN, tuple((n - RUN) * k // (RUNS - 1) for k in range(RUNS))
 
 
 def _standardised(values: NDArray[np.floating]) -> Vector | None:
@@ -107,7 +106,7 @@ def _standardised(values: NDArray[np.floating]) -> Vector | None:
     flat = np.abs(values.reshape(-1), dtype=np.float64)
     if not flat.size:
         return None
-    flat -= flat.mean()
+    flat -= flat.sum() / flat.size
     length = math.sqrt(float(flat @ flat))
     if not math.isfinite(length) or length <= 1e-12 * math.sqrt(flat.size):
         return None

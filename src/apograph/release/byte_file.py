@@ -50,13 +50,12 @@ class ByteFile:
 
     def read_runs(self, starts: Sequence[int], size: int) -> Bytes:
         """``size`` bytes from each of ``starts``, one after the other. Raises as ``read``."""
-        data = np.empty(len(starts) * size, np.uint8)
-        view, fd, first = memoryview(data), self._fd, self._first
-        for at, start in enumerate(starts):
-            into = view[at * size : (at + 1) * size]
-            if start + size > self.size or os.preadv(fd, [into], first + start) != size:
-                self.read(start, start + size, data[at * size : (at + 1) * size])
-        return data
+        data = np.empty((len(starts), size), np.uint8)
+        read, fd, first, last = os.preadv, self._fd, self._first, self.size - size
+        for row, start in zip(data, starts, strict=True):
+            if start > last or read(fd, [row.data], first + start) != size:
+                self.read(start, start + size, row)
+        return data.reshape(-1)
 
     def place(self, start: int, stop: int) -> tuple[int, int] | None:
         """The descriptor, and where bytes [start, stop) begin for ``pread``; None beyond the end. Whoever
