@@ -17,6 +17,30 @@ def gap(code: int, fault: bool = True) -> Unexamined:
     return Unexamined("history", Message("cli.error.memory"), "candidate", "x.py", fault, code)
 
 
+NAMED = (
+    ["--claims", "gone"],
+    ["--answers", "gone", "a"],
+    ["--answers", "a", "a", "--key", "gone"],
+    ["--answers", "a", "a", "--panel-answers", "gone"],
+    ["--logits", "gone"],
+)
+
+
+@pytest.mark.parametrize("options", NAMED, ids=" ".join)
+def test_a_named_file_that_is_not_there(
+    options: list[str],
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").touch()
+    assert call(["compare", "a", "b", *options]) == 4
+    assert capsys.readouterr().err == "apograph: gone: cannot be opened (No such file or directory)\n"
+    assert not world.asked, "told before a release is opened"
+
+
 def test_the_report_is_on_standard_output(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["compare", "a", "b"]) == 0
     out, err = capsys.readouterr()

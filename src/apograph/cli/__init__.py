@@ -126,7 +126,7 @@ def _report(error: Exception) -> int:
     # The parser's own errors, told by what they offer: typer carries its own copy of click in some versions.
     usage = getattr(error, "format_message", None)
     if usage is not None:
-        return _fail(USAGE, say("cli.error.usage", reason=usage()))
+        return _fail(USAGE, say("cli.error.usage", reason=usage().replace("Value error, ", "")))
     if isinstance(error, MemoryError):
         return _fail(LIMIT, say("cli.error.memory"))
     return _fail(INCOMPLETE, say("cli.error.unexpected", kind=type(error).__name__, reason=str(error)))

@@ -98,6 +98,20 @@ def files_text(inputs: Inputs) -> str:
     return json.dumps(given) if given else ""
 
 
+def check_files(inputs: Inputs) -> None:
+    """Raises Refusal 4 for a named file that cannot be opened: before a release is."""
+    answers = inputs.answers
+    paths = [inputs.claims, inputs.logits]
+    if answers is not None:
+        paths += [answers.reference, answers.candidate, *answers.panel, *answers.noised, answers.key]
+    for path in paths:
+        if path is not None:
+            try:
+                open(path, "rb").close()
+            except OSError as error:
+                raise Refusal(4, Message("report.file", {"reason": error.strerror or ""}), path) from None
+
+
 def with_files_of(inputs: Inputs, text: str, path: str) -> Inputs:
     """``inputs`` with the files that ``files_text`` wrote into the report at ``path``, where it names none.
 

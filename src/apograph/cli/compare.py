@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from apograph.cli import FOUND, worst
-from apograph.cli.case import AnswerFiles, Dating, Inputs, answer_files, files_text, read_case
+from apograph.cli.case import AnswerFiles, Dating, Inputs, answer_files, check_files, files_text, read_case
 from apograph.cli.dating import opened_witnesses
 from apograph.cli.options import (
     Answers,
@@ -105,6 +105,7 @@ def examined(inputs: Inputs, *, only: list[str], download: bool, quiet: bool) ->
     from apograph.weigh.examine import chosen, examine
 
     chosen(tuple(only))  # a wrong name is told before anything is opened
+    check_files(inputs)
     witnesses, published = opened_witnesses(inputs.dating)
     with Progress(quiet) as progress:
         progress.opening()
