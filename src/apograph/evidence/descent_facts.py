@@ -85,7 +85,7 @@ def _start(matrix: Matrix, origin: int) -> NDArray[np.float64]:
     def distance(rows: NDArray[np.float64]) -> float:
         return max(float(((x - rows) ** 2).sum() / max(((x - base) ** 2).sum(), 1e-300)) for x in sides)
 
-    middle = sum(sides) / len(sides)
+    middle = np.mean(sides, axis=0)
     return min((base, *(rounded(base, kind, middle) for kind in KINDS)), key=distance)
 
 

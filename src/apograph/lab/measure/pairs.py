@@ -16,6 +16,8 @@ HARD = (
 """Groups of trained releases that are compared with the nulls, of which they must be told."""
 SWAPPED = ("seed-01", "seed-02", "gpt2-0")
 """Whatever is derived from these is examined with its sides exchanged as well."""
+STORED = ("bf16",)
+"""Groups of parents that beside their own base have nothing of their own to be inherited."""
 STRANGERS = 3
 """Nulls to which every release of ``HARD`` without a seed of its own is compared."""
 
@@ -63,7 +65,8 @@ def _derived(manifest: Manifest) -> Iterator[Pair]:
             yield Pair(parent.name, name, group)
             known = truth(manifest, parent.name, name)
             others = tuple(p.name for p in recipe.parents if p is not parent and p.inherits == "weights")
-            if known.bases:
+            stored = manifest.recipes[parent.name].group in STORED
+            if known.bases and not stored:
                 yield Pair(parent.name, name, recipe.group, known.bases[-1:], others)
             if parent.name.startswith(SWAPPED):
                 yield Pair(name, parent.name, group)
