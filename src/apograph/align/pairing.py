@@ -39,6 +39,7 @@ class Sketch:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """(groups, shared, units, channels) of ``far``."""
         return self.far.shape
 
 

@@ -32,6 +32,7 @@ class Run:
 
     @property
     def layers(self) -> int:
+        """How many layers stand side by side."""
         return len(self.slots[0])
 
 

@@ -41,6 +41,8 @@ def agree(
     lang: Lang = "en",
     verbose: Verbose = False,
 ) -> int:
+    """Print the report on the answers and return 0. Raises Refusal 4 for one file, or noised answers beside
+    more than two, and as the readers of answers do."""
     if len(answers) < 2 or (len(answers) > 2 and noised):
         raise Refusal(4, Message("answers.error.two_files"))
     with Sinks(json, html, lang, verbose) as sinks:

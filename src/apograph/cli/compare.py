@@ -79,6 +79,11 @@ def compare(
     quiet: Quiet = False,
     download: Annotated[bool, typer.Option("--download", help=say("cli.compare.download"))] = False,
 ) -> int:
+    """Examine two releases, write and show the report; returns ``exit_code`` of it.
+
+    Raises Refusal 4 for a side that is missing, a case file beside other inputs, a file that cannot be opened
+    or an output that cannot be written, and as ``open_case`` does.
+    """
     recorded = answer_files(answers, panel_answers, noised_answers, key)
     dating = Dating(tuple(witness), tuple(witness_roots), tuple(published))
     given = (*dating.witnesses, *dating.roots, *dating.published)

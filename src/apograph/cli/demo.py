@@ -31,6 +31,10 @@ def demo(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help=say("cli.demo.out"))] = Path("demo"),
     quiet: Quiet = False,
 ) -> int:
+    """Build the releases, examine them, name the page; returns 0.
+
+    Raises Refusal 4 where nothing can be written.
+    """
     from apograph.cli.compare import examined
     from apograph.cli.options import Sinks
     from apograph.report.terminal import one_line

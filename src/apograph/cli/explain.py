@@ -20,6 +20,8 @@ def explain(
     ] = None,
     lang: Lang = "en",
 ) -> int:
+    """Print what a finding means, or the titles of all; returns 0. Raises Refusal 4 for an unknown id or
+    language."""
     from textwrap import fill
 
     if lang not in languages():

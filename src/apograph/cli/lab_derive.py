@@ -20,6 +20,8 @@ def derive(
     jobs: Jobs = 1,
     quiet: Quiet = False,
 ) -> int:
+    """Make what the folder still lacks of the derivatives; returns 0. Raises Refusal 4 when a trained model
+    that they need is missing."""
     from apograph.lab.make import finished
     from apograph.lab.plan_derived import derived
     from apograph.lab.plan_trained import trained

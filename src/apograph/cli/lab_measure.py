@@ -24,6 +24,8 @@ def measure(
     jobs: Jobs = 1,
     quiet: Quiet = False,
 ) -> int:
+    """Examine the pairs that are still missing and write the page; returns 0. Raises Refusal 4 for a folder
+    without a manifest or without a release it names, and for a page or kit that is not there."""
     from collections import Counter
 
     from apograph.cli.progress import Progress

@@ -26,6 +26,7 @@ def train(
     jobs: Jobs = 1,
     quiet: Quiet = False,
 ) -> int:
+    """Train what the folder still lacks of the models; returns 0."""
     from apograph.lab.plan_trained import trained
 
     return made(out, trained(seeds, small), jobs, quiet)

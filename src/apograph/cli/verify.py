@@ -52,6 +52,10 @@ def verify(
     published: Published = [],  # noqa: B006
     quiet: Quiet = False,
 ) -> int:
+    """Print what came out otherwise; returns 1 when something did, else what ``compare`` would.
+
+    Raises Refusal 2 for a report that does not fit its hash or schema, and as ``compare`` does.
+    """
     from apograph.report.json_format import dumps, loads, read
 
     then = read(Path(saved))

@@ -37,6 +37,7 @@ class ClassName:
 
     @property
     def text(self) -> str:
+        """``module.name``, or the name alone."""
         return f"{self.module}.{self.name}" if self.module else self.name
 
 

@@ -41,6 +41,7 @@ class State:
 
     @property
     def name(self) -> str:
+        """The last part of the path."""
         return self.path.rsplit("/", 1)[-1]
 
     @property
@@ -130,6 +131,7 @@ class Shared:
 
     @property
     def boilerplate(self) -> bool:
+        """Whether any file with this content is boilerplate."""
         return any(s.boilerplate for s in (*self.reference, *self.candidate))
 
     @property

@@ -37,6 +37,7 @@ class Ranked:
 
 
 def ranked(candidate: float, panel: Sequence[float]) -> Ranked:
+    """How many of the panel reach the candidate's value."""
     return Ranked(len(panel), sum(x >= candidate for x in panel))
 
 

@@ -64,6 +64,7 @@ class Gap:
 
     @property
     def replaced(self) -> int:
+        """How many of the missing placeholders a filler can stand for, at least."""
         return min(self.missing, len(self.fillers))
 
 

@@ -65,6 +65,7 @@ class Order:
 
     @property
     def counts(self) -> bool:
+        """Whether p (corrected) and the share of units in place pass the levels of ``docs/coins.md``."""
         return self.corrected <= FLOOR_P and self.fixed > FLOOR_SHARE * self.n
 
 

@@ -181,6 +181,7 @@ def arrow_of(told: Sequence[Transformation], law: NoiseLaw | None) -> Side | Non
 
 
 def noise_finding(law: NoiseLaw, found: Compared) -> Finding:
+    """The law of the noise that tensors of the pair share, in the words of its kind."""
     noisy = [t for t in found.compared if t.kind == "noise"]
     params: dict[str, Param] = {
         "sigma": law.sigma,

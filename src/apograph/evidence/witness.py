@@ -31,6 +31,7 @@ class Held:
 
     @property
     def known(self) -> frozenset[str]:
+        """SHA-256 digests (hex) of the files whose content is known."""
         return frozenset(digest for digest in self.files if digest is not None)
 
 

@@ -59,6 +59,7 @@ class Archive:
         return parse_json(self.container.read(name), name)
 
     def holds(self, oid: str | None) -> bool:
+        """Whether the archive has the content of this object id."""
         return f"blobs/{oid}" in self.container.members
 
 

@@ -31,14 +31,18 @@ class Packed(Protocol):
     (scales; codes where they lie transposed), ``values`` the flat elements [start, stop)."""
 
     @property
-    def info(self) -> TensorInfo: ...
+    def info(self) -> TensorInfo:
+        """Name, shape and dtype of the weight as it is computed."""
 
     @property
-    def parts(self) -> tuple[str, ...]: ...
+    def parts(self) -> tuple[str, ...]:
+        """Names of the tensors that it replaces."""
 
-    def load(self, store: FileStore) -> Any: ...
+    def load(self, store: FileStore) -> Any:
+        """What every block needs; handed to ``values``."""
 
-    def values(self, store: FileStore, loaded: Any, start: int, stop: int) -> Values: ...
+    def values(self, store: FileStore, loaded: Any, start: int, stop: int) -> Values:
+        """The flat elements [start, stop)."""
 
 
 def part(store: FileStore, owner: str, name: str, *dtypes: str) -> tuple[TensorInfo, tuple[int, ...]]:

@@ -60,6 +60,7 @@ class Tree(Expressions):
         return self.node("block", at, found)
 
     def statement(self, s: ast.stmt) -> list[Operand]:
+        """The operands of a statement; those of functions and classes wait in ``pending``."""
         if isinstance(s, Function | ast.ClassDef):
             self.pending(s)
             return [self.node("nested", s, (self.own(f"v:{s.name}"),))]

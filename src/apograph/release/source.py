@@ -43,7 +43,8 @@ class Source(Protocol):
     """Readers below raise Refusal for what is faulty and return None for content that is absent by
     publication (a pointer, a missing blob, no such file)."""
 
-    def listing(self) -> Listing: ...
+    def listing(self) -> Listing:
+        """All files of the release with their identities."""
 
     def open(self, path: str) -> tuple[BinaryIO, int] | None:
         """A file's bytes as a seekable stream, and their number."""
@@ -57,7 +58,8 @@ class Source(Protocol):
     def identity(self, oid: str) -> File | None:
         """What is known of a blob of any revision (its ``path`` is empty)."""
 
-    def past(self) -> Past: ...
+    def past(self) -> Past:
+        """Commits and earlier versions of files."""
 
     def digest(self, path: str) -> str | None:
         """The SHA-256 (hex) of a file where the source knows it without its content."""

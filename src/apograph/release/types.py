@@ -200,10 +200,12 @@ class Release(Protocol):
         """The main config.json: the shallowest one that names a model_type or architectures ({} if none)."""
 
     @property
-    def tokenizer(self) -> Tokenizer | None: ...
+    def tokenizer(self) -> Tokenizer | None:
+        """Parsed tokenizer files; None where there are none."""
 
     @property
-    def tensors(self) -> Tensors | None: ...
+    def tensors(self) -> Tensors | None:
+        """Names, shapes and types from the headers of weight files or their index; None without."""
 
     @property
     def foreign(self) -> Mapping[str, tuple[str, ...]]:
@@ -211,13 +213,16 @@ class Release(Protocol):
         tensor needs them."""
 
     @property
-    def history(self) -> History | None: ...
+    def history(self) -> History | None:
+        """Commits and the versions of every file; None where there is no history."""
 
     @property
-    def card(self) -> Card | None: ...
+    def card(self) -> Card | None:
+        """The model card; None without."""
 
     @property
-    def faults(self) -> tuple[Unexamined, ...]: ...
+    def faults(self) -> tuple[Unexamined, ...]:
+        """What could not be read so far, and what is absent by publication."""
 
     @property
     def later(self) -> Release | None:

@@ -15,8 +15,6 @@ from apograph.lab.measure.rates import above, auc, threshold
 RATE = 0.01
 _NORM = re.compile(r"norm|ln_", re.IGNORECASE)
 POSITIVE = ("identical", "copy or derivative", "merge")
-IMPOSSIBLE: tuple[str, ...] = ("distilled",)
-"""Groups in which nothing of the weights is left to be found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +32,12 @@ class Result:
 
     @property
     def verdict(self) -> Verdict:
+        """How the conclusion stands to the truth."""
         return verdict(self.row["relation"], self.truth, self.base)
 
     @property
     def direction(self) -> str:
+        """How the direction that was given stands to the truth."""
         return direction(self.row, self.truth)
 
     @property
