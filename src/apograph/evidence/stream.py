@@ -26,8 +26,8 @@ from apograph.release.safetensors_header import element_count
 from apograph.release.tensor_store import TensorStore
 from apograph.release.types import TensorInfo
 
-BLOCK = 1 << 18
-CHUNK = 1 << 18
+BLOCK = 1 << 20
+CHUNK = 1 << 20
 """Elements whose sums are one piece; a whole number of sub-blocks. Blocks are whole chunks."""
 TRANSPOSED = 1 << 28
 """Elements of the largest matrix that is turned in memory."""
