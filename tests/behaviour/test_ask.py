@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from apograph.behaviour.ask import Reply, ask, prompt_hash, rendered
+from apograph.behaviour.ask import GIVE_UP, Reply, ask, prompt_hash, rendered
 from apograph.behaviour.ask_endpoint import Endpoint, Pace
 from apograph.behaviour.formats import read_file
 from apograph.behaviour.items import read_items
@@ -133,6 +133,18 @@ def test_no_server_and_strange_answers(tmp_path: Path) -> None:
         assert len(ask(endpoint(url), items, tmp_path, tmp_path / "out.jsonl").failed) == 5
     gone = Endpoint(url, "m", retries=1, first_pause=0.0)
     assert len(ask(gone, items[:1], tmp_path, tmp_path / "out.jsonl").failed) == 1
+
+
+def test_a_dead_server_is_not_asked_every_item(tmp_path: Path) -> None:
+    items = some_items(tmp_path, GIVE_UP + 40)
+    with serving(lambda *_: (400, {}, b"no such model")) as (url, seen):
+        found = ask(endpoint(url), items, tmp_path, tmp_path / "out.jsonl", concurrency=2)
+    assert found.gave_up == "400 no such model"
+    assert len(found.failed) == len(items)
+    assert GIVE_UP <= len(seen) <= GIVE_UP + 10
+    with serving(lambda body, _: (200, {}, said(asked(body)))) as (url, seen):
+        found = ask(endpoint(url), items, tmp_path, tmp_path / "out.jsonl")
+    assert (found.answered, found.gave_up) == (len(items), None)
 
 
 def test_refusals_of_the_server_are_kept_apart(tmp_path: Path) -> None:

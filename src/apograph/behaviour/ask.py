@@ -22,6 +22,8 @@ from apograph.behaviour.rows import AnswerFile
 from apograph.findings import Message, Refusal
 
 TEMPLATE = "apograph 1"
+GIVE_UP = 12
+"""Items in a row that stay unanswered, after all attempts, until the rest is left."""
 
 
 class Reply(NamedTuple):
@@ -60,6 +62,7 @@ class Asked:
     answered: int = 0
     known: int = 0
     failed: list[str] = field(default_factory=list)
+    gave_up: str | None = None
 
 
 def rendered(item: dict[str, Any]) -> str:
@@ -102,14 +105,17 @@ def ask(
         result.known = len(items) - len(todo)
         lock = threading.Lock()
 
-        def one(item: dict[str, Any]) -> tuple[str, bool]:
+        def one(item: dict[str, Any]) -> str | None:
             reply = responder.answer(rendered(item), [folder / image for image in item["images"]])
             with lock:
                 for attempt in reply.attempts:
                     _append(raw, {"item": item["item"], "item_hash": item["item_hash"], **attempt})
                 if reply.text is not None or reply.state:
                     _append(answers, _record(responder, item, reply))
-            return item["item"], reply.text is not None or bool(reply.state)
+            if reply.text is not None or reply.state:
+                return None
+            last = reply.attempts[-1] if reply.attempts else {}
+            return f"{last.get('status') or ''} {last.get('response', '')}".strip()
 
         _run(todo, one, concurrency, result, progress)
         for stream in (answers, raw):
@@ -119,24 +125,29 @@ def ask(
 
 def _run(
     todo: Sequence[dict[str, Any]],
-    one: Callable[[dict[str, Any]], tuple[str, bool]],
+    one: Callable[[dict[str, Any]], str | None],
     concurrency: int,
     result: Asked,
     progress: Callable[[int, int], None] | None,
 ) -> None:
     with ThreadPoolExecutor(max_workers=concurrency) as pool:
-        waiting = [pool.submit(one, item) for item in todo]
+        waiting = {pool.submit(one, item): item["item"] for item in todo}
+        in_a_row = 0
         try:
             for done, future in enumerate(as_completed(waiting), 1):
-                name, fine = future.result()
-                result.answered += fine
-                if not fine:
-                    result.failed.append(name)
+                reason = future.result()
+                in_a_row = 0 if reason is None else in_a_row + 1
                 if progress is not None:
                     progress(done, len(todo))
-        except BaseException:
+                if in_a_row == GIVE_UP and done < len(todo):
+                    result.gave_up = reason
+                    break
+        finally:
             pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    result.failed = [
+        name for future, name in waiting.items() if future.cancelled() or future.result() is not None
+    ]
+    result.answered = len(todo) - len(result.failed)
 
 
 def _record(responder: Responder, item: dict[str, Any], reply: Reply) -> dict[str, Any]:

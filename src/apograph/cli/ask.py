@@ -10,6 +10,7 @@ import typer
 
 from apograph.cli.options import Quiet
 from apograph.findings import Message, Refusal
+from apograph.report.escape import visible
 from apograph.report.words import say
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ def ask(
         say("answers.ask.done", answered=result.answered, known=result.known, failed=len(result.failed)),
         file=sys.stderr,
     )
+    if result.gave_up is not None:
+        print(say("answers.ask.gave_up", reason=visible(result.gave_up, 160)), file=sys.stderr)
     return 2 if result.failed else 0
 
 

@@ -42,8 +42,8 @@ RATE = 1.5e-3
 LONGER, LONG, SHORT, TUNED = 400, 300, 80, 30
 """Steps: of a peer that is to be abler than the reference, of the reference and its other peers, of those who
 need not be good, and of a fine-tuned copy."""
-ASKED = 3
-"""Signs on each slip of the test; those of training have up to six."""
+ASKED, WORN = 3, 3
+"""Signs and at most how many marks on each slip of the test; those of training have up to six and five."""
 
 
 def trained(base: Path) -> tuple[Member, ...]:
@@ -91,6 +91,6 @@ def items(count: int, seed: int) -> Iterator[tuple[str, Sample]]:
     """The private test: slips of school 0 and screens, named, in drawings that nobody was trained on."""
     draw = random.Random(f"items {seed}")
     for n in range(count):
-        yield f"slip-{n:03d}", slip(school(0), draw, ASKED)
+        yield f"slip-{n:03d}", slip(school(0), draw, ASKED, WORN)
     for n in range(count // 2):
         yield f"screen-{n:03d}", screen(draw)

@@ -65,7 +65,7 @@ def _face(size: int) -> Any:
     return ImageFont.truetype(FACE, size, layout_engine=ImageFont.Layout.BASIC)
 
 
-def draw_slip(signs: Sequence[str], draw: random.Random) -> Image:
+def draw_slip(signs: Sequence[str], draw: random.Random, marks: int = MARKS) -> Image:
     """A worn slip: the signs' size, place and slant vary, parts are rubbed off and stains cover others."""
     from PIL import Image, ImageDraw
 
@@ -76,16 +76,16 @@ def draw_slip(signs: Sequence[str], draw: random.Random) -> Image:
     x, y = ACROSS / 2 + draw.uniform(-2, 2), LINE[1] / 2 + draw.uniform(-2, 2)
     for place, sign in enumerate(signs):
         pen.text((x + ACROSS * place, y), sign, fill=ink, font=face, anchor="mm")
-    for _ in range(draw.randint(0, MARKS)):
+    for _ in range(draw.randint(0, marks)):
         left, top = draw.randint(0, LINE[0]), draw.randint(0, LINE[1])
         spot = (left, top, left + draw.randint(2, 9), top + draw.randint(2, 9))
         pen.ellipse(spot, fill=draw.choice((paper, ink)))
     return spoiled(image, draw, degrees=1.0, paper=paper)
 
 
-def slip(taught: School, draw: random.Random, signs: int) -> Sample:
+def slip(taught: School, draw: random.Random, signs: int, marks: int = MARKS) -> Sample:
     """A slip with some of a school's signs, to be answered with their names."""
     chosen = [draw.randrange(len(taught.signs)) for _ in range(signs)]
     names = "".join(taught.names[n] for n in chosen)
-    image = draw_slip([taught.signs[n] for n in chosen], draw)
+    image = draw_slip([taught.signs[n] for n in chosen], draw, marks)
     return Sample(image, SLIP, names, names.ljust(CONFIG.query_num))
