@@ -65,7 +65,7 @@ def look(folder: Path, pair: Pair) -> dict[str, Json]:
     return row | _tensors(case)
 
 
-@lru_cache(maxsize=12)
+@lru_cache(maxsize=32)
 def _opened(folder: Path, name: str) -> Release:
     """Opened once for pairs that follow each other: starting its reader takes as long as an examination."""
     return open_release(str(release_path(folder, name)))

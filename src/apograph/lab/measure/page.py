@@ -97,4 +97,4 @@ def _draw(
 
 
 def _plain(some: Sequence[Result]) -> list[Result]:
-    return [r for r in some if not r.base]
+    return [r for r in some if not r.row["bases"]]

@@ -24,7 +24,7 @@ STRANGERS = 3
 
 def pairs(manifest: Manifest) -> tuple[Pair, ...]:
     """Every pair, each once, in an order that does not change."""
-    plans = (_nulls, _hard, _derived, _siblings, relatives, strange_bases)
+    plans = (_nulls, _hard, relatives, strange_bases, _siblings, _derived)
     found = (pair for plan in plans for pair in plan(manifest))
     return tuple({pair.key: pair for pair in found}.values())
 

@@ -36,12 +36,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def cell(value: Any) -> str:
+    """A value as text: three decimals, a dash for none."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "–"
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def grouped(some: Iterable[Result]) -> dict[str, list[Result]]:
+    """Results by the group of their pair, in the order of their coming."""
     groups: dict[str, list[Result]] = {}
     for r in some:
         groups.setdefault(r.row["group"], []).append(r)
@@ -184,7 +186,7 @@ def directions(some: Sequence[Result]) -> str:
 
 def details(manifest: Manifest, some: Sequence[Result]) -> str:
     """Localisation, maps, noise and merges."""
-    plain = [r for r in some if not r.base]
+    plain = [r for r in some if not r.row["bases"]]
     alike = ("identical",)
     adapters = [r for r in plain if r.row["group"] == "LoRA" and r.truth.source == r.row["reference"]]
     rows: list[tuple[Any, ...]] = [
@@ -253,7 +255,7 @@ def cost(some: Sequence[Result], answers: Mapping[str, Mapping[str, Any]]) -> st
     """Seconds of computing and peak memory of a process; the kit's seconds where it was asked."""
     busy = np.array([r.row["busy"] for r in some])
     memory = max(r.row["memory"] for r in some) / 2**20
-    rows = [("seconds of one core a pair, median and 95 %", _seconds(busy)),
+    rows = [("seconds of one core a pair, its releases open, median and 95 %", _seconds(busy)),
             ("peak memory of a process, MB", f"{memory:.0f}")]  # fmt: skip
     asked = [a["seconds"] for a in answers.values() if KIT in a]
     if asked:
