@@ -90,6 +90,18 @@ def test_values_that_only_moved_are_the_stored_ones() -> None:
         assert np.array_equal(whole(store, name), steps[name].astype(np.float32))
 
 
+@pytest.mark.parametrize("step", [1, 1000, 5000])
+def test_nothing_depends_on_how_much_is_read_at_once(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    disguised = tiny.renumbered(tiny.everything(REFERENCE, random()), random())
+    _, whole_store = found(disguised)
+    for module in ("sketch", "store", "table"):
+        monkeypatch.setattr(f"apograph.align.gauge.{module}.STEP", step)
+    gauge, store = found(disguised)
+    assert all(m.held > 0.999 for m in gauge.modules)
+    for name in store.infos:
+        assert np.allclose(whole(store, name), whole(whole_store, name), atol=1e-5)
+
+
 @pytest.mark.parametrize("blocks", [7, 128, 1000])
 def test_any_block_has_the_same_values(blocks: int) -> None:
     _, store = found(tiny.everything(REFERENCE, random()))

@@ -38,14 +38,16 @@ def mixing_of(
     a, b = (m.astype(np.float64) for m in narrow)
     c, d = (m.astype(np.float64) for m in wide)
     size = len(a)
-    own = a @ a.T
+    own, cross, over, across = a @ a.T, b @ a.T, d @ d.T, d @ c.T
     tiny = 1e-12 * max(float(np.trace(own)), 1e-30) / size * np.eye(size)
-    alone: NDArray[Any] = np.linalg.solve(own + tiny, a @ b.T).T
-    u, w = 1 / max(float((b * b).sum()), 1e-30), 1 / max(float((c * c).sum()), 1e-30)
-    whole = _sylvester(w * (d @ d.T), u * (own + tiny), u * (b @ a.T) + w * (d @ c.T))
+    alone: NDArray[Any] = np.linalg.solve(own + tiny, cross.T).T
+    long = float((b * b).sum()), float((c * c).sum())
+    u, w = (1 / max(x, 1e-30) for x in long)
+    whole = _sylvester(w * over, u * (own + tiny), u * cross + w * across)
 
     def left(n: NDArray[np.float64]) -> float:
-        return float(u * ((b - n @ a) ** 2).sum() + w * ((n.T @ d - c) ** 2).sum())
+        first = long[0] + float(((n @ own - 2 * cross) * n).sum())
+        return u * first + w * (long[1] + float(((over @ n - 2 * across) * n).sum()))
 
     least = left(whole)
     for kind, n in _simpler(whole, rotary):

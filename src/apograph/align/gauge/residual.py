@@ -11,6 +11,8 @@ decomposition; sketches of those rows of both tables that do not stand in their 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -50,8 +52,9 @@ def stream_map(label: str, a: Table, b: Table, renumbered: bool) -> StreamMap | 
     """
     if a.width != b.width or min(a.count, b.count) < 4:
         return None
-    places = _chosen(min(a.count, b.count), max(SAMPLE, 4 * a.width))
-    best = _fitted(_centred(a.rows(places)), _centred(b.rows(places)))
+    count = min(a.count, b.count)
+    places = np.linspace(0, count - 1, min(count, max(SAMPLE, 4 * a.width))).astype(np.int64)
+    best = _fitted((a, b), (places, places))
     moved = False
     if best[2] < CLEAR and renumbered:
         x, y = (_centred(t.rows(_longest(t))) for t in (a, b))
@@ -82,12 +85,6 @@ def _described(
     return StreamMap(label, basis, axis, width, agreement, rows, moved, flipped, turn, elsewhere, lost)
 
 
-def _chosen(count: int, most: int) -> Rows:
-    """Evenly spaced places in a random order, the same for equal numbers."""
-    places = np.linspace(0, count - 1, min(count, most)).astype(np.int64)
-    return np.random.default_rng(0).permutation(places)
-
-
 def _longest(table: Table) -> Rows:
     """The rows that are farthest from the mean of all: a renumbering or a rotation leaves them the same."""
     most = max(SAMPLE, 2 * table.width)
@@ -98,21 +95,26 @@ def _longest(table: Table) -> Rows:
     return np.sort(np.argpartition(-long, most)[:most])
 
 
-def _fitted(x: Floats, y: Floats) -> Fit:
-    """The simplest map that carries rows of ``y`` to those of ``x``, and the mean cosine it reaches on the
-    last of them, which it was not fitted on."""
-    held = max(len(x) // HELD, 1)
-    tests = x[-held:], y[-held:]
-    same = _agreement(*tests, PLAIN)
+def _fitted(tables: tuple[Table, Table], places: tuple[Rows, Rows]) -> Fit:
+    """The simplest map that carries rows of the second table to those of the first, and the mean cosine that
+    it reaches on one row in ``HELD``, which it was not fitted on."""
+    held = np.arange(len(places[0])) % HELD == HELD - 1
+    held[-1] = True
+    (x, y), tests = ([t.rows(p[some]) for t, p in zip(tables, places, strict=True)] for some in (~held, held))
+    for rows, test in zip((x, y), tests, strict=True):
+        mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+        rows -= mean
+        test -= mean
+    same = _agreement(tests, PLAIN)
     if same >= ALMOST:
         return "same", PLAIN, same
-    moved = _permutation(x[:-held], y[:-held])
-    reached = _agreement(*tests, moved) if moved is not None else 0.0
+    moved = _permutation(x, y)
+    reached = _agreement(tests, moved) if moved is not None else 0.0
     if moved is not None and reached >= ALMOST:
         return _named(moved, reached)
     if _answers(x[:ROWS], y[:ROWS]):
-        rotation = _rotation(x[:-held], y[:-held])
-        turned, best = _agreement(*tests, rotation), max(reached, same)
+        rotation = _rotation(x, y)
+        turned, best = _agreement(tests, rotation), max(reached, same)
         if 1 - turned < 0.5 * (1 - best) or (best < CLEAR and turned > best):
             return "rotated", rotation, turned
     return _named(moved, reached) if moved is not None and reached > same else ("same", PLAIN, same)
@@ -128,14 +130,17 @@ def _centred(rows: Floats) -> Floats:
     return rows
 
 
-def _agreement(x: Floats, y: Floats, axis: Axis) -> float:
-    return float(cosines(x, axis.last(y)).mean())
+def _agreement(tests: Sequence[Floats], axis: Axis) -> float:
+    return float(cosines(tests[0], axis.last(tests[1])).mean())
 
 
 def _permutation(x: Floats, y: Floats) -> Axis | None:
     """Channels paired by |cosine|, each with its sign; None where some have no partner."""
     sums = onto(len(x))
-    one, other = sums.lines(x).T, sums.lines(y).T
+    both = np.zeros((2, sums.places.shape[1], x.shape[1]), np.float32)
+    for made, rows in zip(both, (x, y), strict=True):
+        sums.add(made, rows)
+    one, other = both[0].T, both[1].T
     index = pair_rows([one], [other])
     if (index < 0).any():
         return None
@@ -187,8 +192,7 @@ def _iterated(x: Floats, y: Floats, pairs: tuple[Rows, Rows]) -> Fit | None:
     for _ in range(ROUNDS):
         if len(pairs[0]) < 16:
             return None
-        order = _chosen(len(pairs[0]), len(pairs[0]))
-        found = _fitted(*(_centred(t[p[order]]) for t, p in zip((x, y), pairs, strict=True)))
+        found = _fitted((Table(len(x), x.shape[1], x), Table(len(y), y.shape[1], y)), pairs)
         pairs = _nearest(x, found[1].last(y))
     return found
 
@@ -199,7 +203,7 @@ def _settled(tables: tuple[Table, Table], axis: Axis, agreement: float, moved: b
     a, b = tables
     bar, count = APPEARS * agreement, min(a.count, b.count)
     maps = onto(a.width), onto(a.width, axis)
-    means = [m.rows(t.mean()[None])[0] for t, m in zip(tables, maps, strict=True)]
+    means = [m.rows(t.mean(SAMPLE)[None])[0] for t, m in zip(tables, maps, strict=True)]
 
     def sketched(side: int, places: Rows) -> Floats:
         return unit_rows(maps[side].rows(tables[side].rows(places)) - means[side])
@@ -208,7 +212,9 @@ def _settled(tables: tuple[Table, Table], axis: Axis, agreement: float, moved: b
     for some in a.blocks():
         both = some[some < count]
         if len(both):
-            stays = np.einsum("ij,ij->i", sketched(0, both), sketched(1, both)) >= bar
+            with ThreadPoolExecutor(2) as pool:
+                x, y = pool.map(sketched, (0, 1), (both, both))
+            stays = np.einsum("ij,ij->i", x, y) >= bar
             result[both[stays]] = both[stays]
     lost, free = np.flatnonzero(result < 0), np.setdiff1d(np.arange(b.count), result)
     if not len(lost):

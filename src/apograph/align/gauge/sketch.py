@@ -49,15 +49,15 @@ class Onto:
             made += (values[:, run] if straight else np.take(values, places, axis=1)) * factors
         return made
 
-    def lines(self, values: NDArray[Any], first: int = 0) -> Floats:
-        """What channels from ``first``, [channels, units], add to the sums: [size, units]."""
+    def add(self, sums: Floats, values: NDArray[Any], first: int = 0) -> None:
+        """Add what channels from ``first``, [channels, units], contribute to ``sums`` [size, units]."""
         if self.matrix is not None:
-            return np.asarray(self.matrix[first : first + len(values)].T @ values, np.float32)
-        made = np.zeros((self.places.shape[1], values.shape[1]), np.float32)
+            sums += self.matrix[first : first + len(values)].T @ values
+            return
         for places, factors in zip(self.places, self.factors, strict=True):
             here = np.flatnonzero((places >= first) & (places < first + len(values)) & (factors != 0))
-            made[here] += np.take(values, places[here] - first, axis=0) * factors[here, None]
-        return made
+            if len(here):
+                sums[here] += values[places[here] - first] * factors[here, None]
 
 
 def onto(width: int, axis: Axis = PLAIN) -> Onto:
@@ -94,13 +94,15 @@ def onto(width: int, axis: Axis = PLAIN) -> Onto:
 def sketch(store: TensorStore, view: View, channels: Onto, axis: int = 1) -> Floats:
     """Sketches [units, size] of the rows of a view [units, channels], or, with ``axis`` 0, of the columns of
     one [channels, units]. Memory: the result and some blocks of ``STEP`` elements. Raises as ``read``."""
-    units = view_shape(store, view)[1 - axis]
-    made = np.zeros((units, channels.places.shape[1]), np.float32)
+    units, size = view_shape(store, view)[1 - axis], channels.places.shape[1]
+    if view.turned != (axis == 0):
+        sums = np.zeros((size, units), np.float32)
+        for first, block in _blocks(store, view):
+            channels.add(sums, block, first)
+        return np.ascontiguousarray(sums.T)
+    made = np.empty((units, size), np.float32)
     for first, block in _blocks(store, view):
-        if view.turned == (axis == 0):
-            made[first : first + len(block)] = channels.rows(block)
-        else:
-            made += channels.lines(block, first).T
+        made[first : first + len(block)] = channels.rows(block)
     return made
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apograph.align.gauge.sketch import STEP, rows_of
-from apograph.align.role_views import Floats, read, view_shape
+from apograph.align.role_views import Floats, evenly, read, view_shape
 from apograph.align.roles import Tower, View
 from apograph.release.tensor_store import TensorStore
 
@@ -27,9 +27,13 @@ class Table:
 
     def rows(self, places: Index) -> Floats:
         """[places, width]. Raises as ``read``."""
-        if isinstance(self.source, tuple):
-            return rows_of(*self.source, places)
-        return self.source[places]
+        if not isinstance(self.source, tuple):
+            return self.source[places]
+        made = np.empty((len(places), self.width), np.float32)
+        high = max(STEP // self.width, 1)
+        for first in range(0, len(places), high):
+            made[first : first + high] = rows_of(*self.source, places[first : first + high])
+        return made
 
     def blocks(self, places: Index | None = None) -> Iterator[Index]:
         """The places (all), so many at once that their rows have about ``STEP`` elements."""
@@ -38,12 +42,13 @@ class Table:
         for first in range(0, len(places), high):
             yield places[first : first + high]
 
-    def mean(self) -> NDArray[np.float64]:
-        """[width]"""
+    def mean(self, most: int | None = None) -> NDArray[np.float64]:
+        """[width], of ``most`` evenly spaced rows, or of all."""
+        places = np.arange(self.count) if most is None else evenly(self.count, most)
         total = np.zeros(self.width)
-        for some in self.blocks():
-            total += self.rows(some).sum(axis=0, dtype=np.float64)
-        return total / self.count
+        for some in self.blocks(places):
+            total += self.rows(some).sum(axis=0)
+        return total / len(places)
 
 
 def table_of(store: TensorStore, tower: Tower) -> tuple[Table | None, bool]:

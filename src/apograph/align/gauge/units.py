@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apograph.align.gauge.axis import Axis
-from apograph.align.pairing import Index, cosines, pair_rows
+from apograph.align.pairing import Index, pair_rows, unit_rows
 
 Floats: TypeAlias = NDArray[Any]
 
@@ -75,11 +75,10 @@ def _held(columns: tuple[Floats, Floats], index: Index) -> tuple[float, float]:
     there = np.flatnonzero(index >= 0)
     if len(there) < 2:
         return 0.0, 0.0
-    a, b = columns[0][there], columns[1][index[there]]
-    return (
-        float(np.median(np.abs(cosines(a, b)))),
-        float(np.median(np.abs(cosines(a, np.roll(b, 1, axis=0))))),
-    )
+    a, b = unit_rows(columns[0][there]), unit_rows(columns[1][index[there]])
+    found = (np.abs(np.einsum("ij,ij->i", a, x)) for x in (b, np.roll(b, 1, axis=0)))
+    held, chance = (float(np.median(x)) for x in found)
+    return held, chance
 
 
 def _factor(a: Floats, b: Floats) -> NDArray[np.float64]:
