@@ -115,7 +115,8 @@ def _standardised(values: NDArray[np.floating]) -> Vector | None:
 
 
 def correlations(a: Sequence[Vector | None], b: Sequence[Vector | None]) -> NDArray[np.float32]:
-    """Correlation of every sample of ``a`` with every one of ``b`` (equal lengths); 0 where one is None."""
+    """Correlation of every sample of ``a`` with every one of ``b`` (equal lengths), [len(a), len(b)]; 0 where
+    one is None."""
     table = np.zeros((len(a), len(b)), np.float32)
     have_a, have_b = ([n for n, v in enumerate(side) if v is not None] for side in (a, b))
     if have_a and have_b:

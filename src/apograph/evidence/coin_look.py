@@ -46,7 +46,8 @@ class Plan:
     turns: dict[int, NDArray[np.float32] | None] = field(default_factory=dict)
 
     def turn(self, width: int) -> NDArray[np.float32] | None:
-        """The rotation of the residual streams of this width that the embeddings show."""
+        """The rotation [width, width] of the residual streams that the embeddings show; None where they show
+        none."""
         if width not in self.turns:
             self.turns[width] = next(self._turns(width), None)
         return self.turns[width]

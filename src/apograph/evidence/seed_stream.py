@@ -30,7 +30,7 @@ def centred(units: Floats) -> Floats:
 
 
 def normals(units: Floats) -> Floats:
-    """``normal_`` with mean 0 and deviation 1 from as many numbers, a multiple of 16."""
+    """``normal_`` with mean 0 and deviation 1 from as many numbers in [0, 1) [n], a multiple of 16."""
     first, second = units.reshape(-1, 2, GROUP // 2).transpose(1, 0, 2).astype(np.float64)
     radius = np.sqrt(-2 * np.log1p(-first))
     angle = 2 * np.pi * second

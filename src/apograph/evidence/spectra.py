@@ -26,7 +26,8 @@ class Spectrum:
 
 
 def spectrum(d: NDArray[Any], rounding: float) -> Spectrum:
-    """``rounding`` is the mean square that the rounding of the storage types leaves in every element."""
+    """Of a change ``d`` [rows, columns]. ``rounding`` is the mean square that the rounding of the storage
+    types leaves in every element."""
     if d.shape[0] > d.shape[1]:
         d = d.T
     m, n = d.shape

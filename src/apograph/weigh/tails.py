@@ -85,7 +85,7 @@ def poisson_tail(mean: float, m: int, top: int) -> float:
 
 
 def poisson_binomial_tail(q: Sequence[float] | NDArray[Any], m: int) -> float:
-    """log10 P(X ≥ m) for X the number of successes of independent trials with probabilities ``q``.
+    """log10 P(X ≥ m) for X the number of successes of independent trials, ``q`` [trials] their chances.
 
     More than 4096 different probabilities are rounded *up* to a fine grid of odds (so p never shrinks).
     """

@@ -161,7 +161,7 @@ def tails(n: int) -> Floats:
 
 
 def distance(p: Floats) -> float:
-    """Kolmogorov's distance from the uniform law."""
+    """Kolmogorov's distance of the values ``p`` [n] from the uniform law on [0, 1]."""
     ordered, n = np.sort(p), len(p)
     steps = np.arange(n)
     return float(max((ordered - steps / n).max(), ((steps + 1) / n - ordered).max()))
