@@ -5,7 +5,7 @@ explains as much. Where rows were renumbered they are paired first, in the candi
 sizes of their principal coordinates, which neither a rotation nor a renumbering changes. Rows are sampled, by
 their number or, where that may have changed, by their length, which neither changes.
 
-Memory: two samples of max(``SAMPLE``, 4 width) rows, then six matrices [width, width] in float64 for the
+Memory: two samples of max(``SAMPLE``, 4 width) rows, or nine matrices [width, width] in float64 for the
 decomposition; sketches of those rows of both tables that do not stand in their own place.
 """
 
@@ -113,7 +113,9 @@ def _fitted(tables: tuple[Table, Table], places: tuple[Rows, Rows]) -> Fit:
     if moved is not None and reached >= ALMOST:
         return _named(moved, reached)
     if _answers(x[:ROWS], y[:ROWS]):
-        rotation = _rotation(x, y)
+        cross = y.T @ x
+        del x, y, rows  # before the decomposition, which needs as much
+        rotation = _rotation(cross)
         turned, best = _agreement(tests, rotation), max(reached, same)
         if 1 - turned < 0.5 * (1 - best) or (best < CLEAR and turned > best):
             return "rotated", rotation, turned
@@ -155,9 +157,10 @@ def _answers(x: Floats, y: Floats) -> bool:
     return float(one @ other) >= TURNED * float(np.linalg.norm(one) * np.linalg.norm(other))
 
 
-def _rotation(x: Floats, y: Floats) -> Axis:
-    """The orthogonal matrix that turns rows of ``y`` nearest to those of ``x``."""
-    left, _, right = np.linalg.svd((y.T @ x).astype(np.float64))
+def _rotation(cross: Floats) -> Axis:
+    """The orthogonal matrix that turns one table's rows nearest to the other's, of their product
+    [channels, channels]."""
+    left, _, right = np.linalg.svd(cross.astype(np.float64))
     return Axis(mix=(left @ right)[None])
 
 
