@@ -143,6 +143,18 @@ def test_quantised_points_away_from_the_grid(bits: int, group: int) -> None:
     assert told(quantised(bits, group), WEIGHT).source == "candidate"
 
 
+def test_two_quantised_releases_may_both_come_from_a_third() -> None:
+    class Packed(ArraysStore):
+        def dtype(self, name: str) -> str:
+            return "Q8_0"
+
+    reference, candidate = Packed({"w": WEIGHT}), Packed({"w": quantised(4, 32)})
+    matches = matched(reference, candidate)
+    moments = list(stream(matches, ArraysStore(reference.arrays), ArraysStore(candidate.arrays)))
+    found = transformation(matches[0], moments[0], reference, candidate)
+    assert (found.kind, found.source) == ("quantised", None)
+
+
 def test_an_unrelated_grid_is_not_a_quantisation() -> None:
     assert told(OTHER, quantised(4, 32)).kind == "unrelated"
 

@@ -168,19 +168,27 @@ class _Pair:
         are alike in models that have nothing to do with each other."""
         width = a.shape[1]
         rows = self.m.n // width
+        line = np.arange(len(a))
+        column = line * rows // len(a)
+        at = line[column < width], column[column < width]
+        n = max(self.m.used, 1)
+        x, y = (v[at].astype(np.float64) - total / n for v, total in ((a, self.m.sum_a), (b, self.m.sum_b)))
+        spread = math.sqrt(self.m.variances[0] * self.m.variances[1])
+        if abs(float(x @ y)) < abs(self.r or 0.0) * spread * a.size / 2:
+            return False
         off = np.ones(a.shape, bool)
-        places = [(k, k * rows // len(a)) for k in range(len(a)) if k * rows // len(a) < width]
-        off[tuple(zip(*places, strict=True))] = False
-        r, r_off = (_correlation(x, y) for x, y in ((a, b), (a[off], b[off])))
-        return abs(r_off) <= CHANCE / math.sqrt(a.size) and abs(r_off) < abs(r) / 2
+        off[at] = False
+        return abs(_correlation(a[off], b[off])) <= CHANCE / math.sqrt(a.size)
 
     def _grid(self, a: NDArray[Any], b: NDArray[Any]) -> Transformation | None:
-        """Quantised: one side on a grid that the other is not on, and half a step between them."""
+        """Quantised: one side on a grid that the other is not on, and half a step between them. Two that are
+        both stored in quantised types may each come from a third: no side is the source."""
         grids = [grid_of(v) for v in (a, b)]
         if (grids[0] is None) == (grids[1] is None):
             return None
         grid, side = (grids[0], "candidate") if grids[0] is not None else (grids[1], "reference")
-        return self._of("quantised", source=side, grid=grid) if abs(self.r or 0) > 0.5 else None
+        source = None if self.types == [None, None] else side
+        return self._of("quantised", source=source, grid=grid) if abs(self.r or 0) > 0.5 else None
 
     def _pruned(self, a: NDArray[Any], b: NDArray[Any]) -> Transformation | None:
         """Exact zeros on one side only, and what is left nearly as it was. Of two that were each pruned or
