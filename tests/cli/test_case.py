@@ -32,6 +32,7 @@ def test_names_below_the_folder_are_taken_from_there(tmp_path: Path) -> None:
         (b'reference = "a"\ncandidate = "b"\nbase = [1]', "value"),
         (b'reference = "a"\ncandidate = "b"\nbase = 1', "value"),
         (b'reference = "a"\ncandidate = "b"\nclaims = ["c"]', "value"),
+        (b'reference = "a"\ncandidate = "b"\nlogits = 3', "value"),
         (b'reference = "a"\ncandidate = "b"\nbases = ["c"]', "field"),
         (b"reference =", "toml"),
         (b"\xff", "toml"),
