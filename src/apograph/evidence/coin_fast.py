@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from apograph.evidence.coin_plain import GROUP, LANES, Products
 from apograph.evidence.moments import Stored
+from apograph.evidence.moments_fast import by_halves
 from apograph.evidence.numba_bits import WIDE, add_wide, line, nothing, put, value, values
 
 _Sums: TypeAlias = NDArray[np.float32]
@@ -33,15 +34,7 @@ def rows(a: Stored, b: Stored, start: int, width: int, out: Products) -> None:
         sums[:] = 0
         _lines(a[at:end], b[at:end], LANES, sums)
         for n in range(3):
-            lanes = sums[n]
-            for j in range(LANES // 2):
-                halves[j] = np.float64(lanes[j]) + np.float64(lanes[j + LANES // 2])
-            step = LANES // 4
-            while step:
-                for j in range(step):
-                    halves[j] += halves[j + step]
-                step //= 2
-            out[n, i] = halves[0]
+            out[n, i] = by_halves(sums, n * LANES, LANES, halves)
         at = end
 
 

@@ -14,7 +14,7 @@ from numba import njit, types
 from numpy.typing import DTypeLike, NDArray
 
 from apograph.evidence.moments import LANES, SMALL_RESIDUAL, SMALL_SQUARES, SUB, Rows, Stored
-from apograph.evidence.numba_bits import WIDE, larger, line, put, same, values, zero
+from apograph.evidence.numba_bits import WIDE, folded, larger, line, put, same, values, wide, zero
 from apograph.release.elements import Bytes
 
 Files: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
@@ -137,16 +137,22 @@ def _lanes(a: Stored, b: Stored, sums: NDArray[np.float32]) -> None:
 @_compiled
 def _close(sums: NDArray[np.float32], halves: Rows, row: Rows) -> None:
     for column in range(9):
-        lanes = sums[column]
-        for j in range(LANES // 2):
-            halves[j] = np.float64(lanes[j]) + np.float64(lanes[j + LANES // 2])
-        width = LANES // 4
-        while width:
-            for j in range(width):
-                halves[j] += halves[j + width]
-            width //= 2
-        row[column] = halves[0]
+        row[column] = by_halves(sums, column * LANES, LANES, halves)
     row[9] = np.sqrt(np.float64(sums[9].max()))
+
+
+@_compiled
+def by_halves(lanes: NDArray[np.float32], first: int, n: int, halves: Rows) -> float:
+    """``moments.by_halves`` of the ``n`` lanes from the flat place ``first`` on, in float64. ``halves`` is
+    room for half of them."""
+    width = n // 2
+    for j in range(0, width, WIDE):
+        put(halves, j, wide(line(lanes, first + j)) + wide(line(lanes, first + width + j)))
+    while width > WIDE:
+        width //= 2
+        for j in range(0, width, WIDE):
+            put(halves, j, line(halves, j) + line(halves, width + j))
+    return float(folded(line(halves, 0)))
 
 
 @_compiled
@@ -162,21 +168,24 @@ def _in_range(row: Rows) -> bool:
 @_compiled
 def _counts(a: Stored, b: Stored, pad: int, shift: int, counts: Stored, row: Rows) -> None:
     counts[:] = 0
-    equal = zero_a = zero_b = both = union_a = union_b = line(counts, 0)
+    equal = zero_a = zero_b = union_a = union_b = line(counts, 0)
     for at in range(0, SUB, WIDE):
         x, y = line(a, at), line(b, at)
         equal += same(x, y)
         zero_a += zero(x)
         zero_b += zero(y)
-        both += zero(x | y)
         union_a |= x
         union_b |= y
     put(counts, 0, equal)
     put(counts, WIDE, zero_a)
     put(counts, 2 * WIDE, zero_b)
-    put(counts, 3 * WIDE, both)
     put(counts, 4 * WIDE, union_a)
     put(counts, 5 * WIDE, union_b)
+    if counts[WIDE : 2 * WIDE].any() and counts[2 * WIDE : 3 * WIDE].any():
+        both = line(counts, 3 * WIDE)
+        for at in range(0, SUB, WIDE):
+            both += zero(line(a, at) | line(b, at))
+        put(counts, 3 * WIDE, both)
     for n in range(4):
         row[10 + n] = np.int64(counts[n * WIDE : (n + 1) * WIDE].sum()) - pad
     for n in range(4, 6):

@@ -107,6 +107,33 @@ def put(context: Any, array: Any, place: Any, what: Any) -> Any:
 
 
 @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def wide(context: Any, floats: Any) -> Any:
+    """A line of float32 in float64."""
+
+    def generate(_: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.fpext(arguments[0], _vector(ir.DoubleType()))
+
+    return Line(types.float64)(floats), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
+def folded(context: Any, doubles: Any) -> Any:
+    """The sum of a line: its second half is added to the first, and again."""
+
+    def generate(_: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        sums = arguments[0]
+        while (half := sums.type.count // 2) > 0:
+            first, second = (
+                builder.shuffle_vector(sums, sums, ir.Constant(ir.VectorType(_INTEGER, half), list(places)))
+                for places in (range(half), range(half, 2 * half))
+            )
+            sums = builder.fadd(first, second)
+        return builder.extract_element(sums, ir.Constant(_INTEGER, 0))
+
+    return types.float64(doubles), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator, unused-ignore]
 def add_wide(context: Any, array: Any, place: Any, floats: Any) -> Any:
     """Add a line of float32 to the float64 of an array from ``place`` on."""
 
@@ -160,7 +187,7 @@ def _operation(function: Callable[..., Any], name: str) -> None:
 
     @lower_builtin(function, Line, Line)  # type: ignore[untyped-decorator, unused-ignore]
     def _(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        floats = signature.args[0].element == types.float32
+        floats = signature.args[0].element in (types.float32, types.float64)
         return getattr(builder, f"f{name}" if floats else name)(*arguments)
 
 
