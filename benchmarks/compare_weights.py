@@ -76,14 +76,17 @@ def write(folder: Path, shapes: Shapes, size: int, seed: int) -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.Generator(np.random.SFC64(seed))
-    places = [NormalDist(0, 0.02).inv_cdf((n + 0.5) / 65536) for n in range(65536)]
-    normal = (np.array(places, np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    quantiles = [NormalDist(0, 0.02).inv_cdf((n + 0.5) / 65536) for n in range(65536)]
+    normal = (np.array(quantiles, np.float32).view(np.uint32) >> 16).astype(np.uint16)
     shards: list[list[tuple[str, tuple[int, int]]]] = [[]]
     for name, shape in shapes.tensors(size):
         if sum(2 * s[0] * s[1] for _, s in shards[-1]) > SHARD:
             shards.append([])
         shards[-1].append((name, shape))
+    kept: dict[str, list[str]] = {}
     for number, shard in enumerate(shards, start=1):
+        file = f"model-{number:05}.safetensors"
+        kept[file] = [name for name, _ in shard]
         header, at = {}, 0
         for name, shape in shard:
             end = at + 2 * shape[0] * shape[1]
@@ -91,11 +94,13 @@ def write(folder: Path, shapes: Shapes, size: int, seed: int) -> None:
             at = end
         text = json.dumps(header).encode()
         text += b" " * (-len(text) % 8)
-        with (folder / f"model-{number:05}.safetensors").open("wb") as file:
-            file.write(len(text).to_bytes(8, "little") + text)
+        with (folder / file).open("wb") as out:
+            out.write(len(text).to_bytes(8, "little") + text)
             for start in range(0, at // 2, PIECE):
                 n = min(PIECE, at // 2 - start)
-                normal[random.integers(0, 65536, n, np.uint16)].tofile(file)
+                normal[random.integers(0, 65536, n, np.uint16)].tofile(out)
+    places = {name: file for file, names in kept.items() for name in names}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
     heads = {"num_attention_heads": shapes.heads, "num_key_value_heads": shapes.groups}
     config = {"model_type": "llama", "hidden_act": "silu", "hidden_size": shapes.hidden, **heads}
     (folder / "config.json").write_text(json.dumps(config))
