@@ -130,9 +130,8 @@ class AlignedStore:
             item, line = divmod(line, count)
             pieces = [p for p in pieces if p.reference.item == item]
         mixed = [m for p in pieces if (m := _axes(p)[0].mix) is not None]
-        size = max((m.shape[1] for m in mixed), default=1)
         # A rotation makes every line of all lines: whole matrices are then made at once.
-        high = count if any(len(m) == 1 for m in mixed) else max(STEP // width // size, 1) * size
+        high = count if any(len(m) == 1 for m in mixed) else max(STEP // width, 1)
         first = line // high * high
         with self._lock:
             key = name, item, first
@@ -154,20 +153,19 @@ class AlignedStore:
         places = chosen(view, count)
         here = np.flatnonzero((places >= first) & (places < stop))
         if len(here):
-            mix = piece.out.mix
-            size = 1 if mix is None or len(mix) == 1 else mix.shape[1]
-            low, high = here[0] // size * size, -(-(here[-1] + 1) // size) * size
-            made = self._carried(piece, low, high, lines.shape[1])
-            lines[places[here] - first] = made[here[0] - low : here[-1] + 1 - low]
+            made = self._carried(piece, int(here[0]), int(here[-1]) + 1, lines.shape[1])
+            lines[places[here] - first] = made
 
     def _carried(self, piece: Piece, first: int, stop: int, width: int) -> Floats:
         """Lines [first, stop) of a piece, laid out as the reference's, ``width`` long."""
         view, turned = piece.candidate, piece.reference.turned
         along, across = _axes(piece)
-        some, places = along.cut(first, stop)
+        size = 1 if along.mix is None or len(along.mix) == 1 else along.mix.shape[1]
+        low, high = first // size * size, -(-stop // size) * size
+        some, places = along.cut(low, high)
         if places is not None:
             lines = rows_of(self._candidate, view, places, int(turned))
-            return np.asarray(some.first(across.last(lines)))
+            return np.asarray(some.first(across.last(lines)))[first - low : stop - low]
         whole = read(self._candidate, view)
         whole = whole.T if turned else whole
         size = 1 if across.mix is None else across.mix.shape[1]
