@@ -135,7 +135,13 @@ def test_the_model_before_other_weights(tmp_path: Path) -> None:
             "z.gguf": gguf(b"t"),
         },
     )
-    assert (names(value), found) == (["a"], [])
+    assert (names(value), found) == (["a"], [("adapter.safetensors", "release.tensors.others", False)])
+
+
+def test_numbered_shards_without_a_count_are_one_checkpoint(tmp_path: Path) -> None:
+    parts = {f"model-0000{n}.safetensors": safetensors(**{f"t{n}": [1]}) for n in (1, 2)}
+    value, found = tensors(tmp_path, parts)
+    assert (names(value), found) == (["t1", "t2"], [])
 
 
 @pytest.mark.parametrize(
@@ -228,7 +234,7 @@ def test_pytorch_shards_with_their_index_and_safetensors_first(tmp_path: Path) -
     )
     assert (names(value), value["source"], found) == (["b", "a"], "headers", [])
     value, found = tensors(tmp_path / "2", {"x.safetensors": safetensors(s=[1]), **shards})
-    assert (names(value), found) == (["s"], [])
+    assert (names(value), found) == (["s"], [("1.bin", "release.tensors.others", False)])
 
 
 def test_what_a_pickle_names_beyond_tensors_is_a_fault_and_listed(tmp_path: Path) -> None:
@@ -239,6 +245,9 @@ def test_what_a_pickle_names_beyond_tensors_is_a_fault_and_listed(tmp_path: Path
     }
     value, found = tensors(tmp_path, files)
     assert names(value) == ["t"]
-    assert found == [("args.bin", "readers.torch.foreign", True)]
+    assert found == [
+        ("args.bin", "readers.torch.foreign", True),
+        ("m.pt", "release.tensors.others", False),
+    ]
     spec: Any = {"kind": "folder", "path": str(tmp_path)}
     assert checkpoint.foreign(spec) == {"args.bin": ["trainer.Args"], "m.pt": ["os.system"]}

@@ -1,13 +1,14 @@
 """The tensors of a release from headers and indexes. Runs in a worker; weights themselves are not read.
 
 A checkpoint is looked for in this order: an index of shards (the shallowest), safetensors, GGUF and PyTorch
-files; what a file is, its first bytes tell. Of several complete checkpoints the first is taken.
+files; what a file is, its first bytes tell. Of several complete checkpoints the first is taken, and the
+report names the others.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -25,7 +26,7 @@ from apograph.release.types import Content, File, TensorInfo, Tensors
 
 LARGEST_INDEX = 64 << 20
 _INDEX = re.compile(r".*\.index(?:\.[\w-]+)?\.json", re.DOTALL)
-_PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})(\.[a-z]+)", re.DOTALL)
+_PART = re.compile(r"(.*?)-(\d{5})(?:-of-(\d{5}))?(\.[a-z]+)", re.DOTALL)
 _TEXT = (".py", ".json", ".md", ".txt", ".jsonl", ".yaml", ".yml", ".sh", ".html", ".jinja")
 _EXAMINED = re.compile(r"(?s).*\.(?:py|pyc|safetensors|gguf)|(?i:readme\.md)|.*\.index(?:\.[\w-]+)?\.json")
 _FORMATS = {"safetensors": (".safetensors",), "GGUF": (".gguf",), "PyTorch": TORCH}
@@ -58,12 +59,14 @@ def tensors(spec: dict[str, Json]) -> Json:
     index = _index(found)
     weights = _weights(found)
     if index is not None:
+        _name_others(found, weights, {entry.file for entry in index.entries})
         return answer(_indexed(found, index), found.faults)
     for kind in _FORMATS:
         chosen = _one_checkpoint([path for path, is_kind in weights.items() if is_kind == kind])
         headers = _headers(found, chosen)
         _check_complete(found, chosen)
         if headers and (kind != "PyTorch" or any(headers.values())):  # any object may be a pickle
+            _name_others(found, weights, chosen)
             joined, faults = join_shards(headers, metadata=found.metadata)
             return answer(joined, [*found.faults, *faults])
     return answer(None, found.faults)
@@ -195,11 +198,18 @@ def _one_checkpoint(paths: Sequence[str]) -> list[str]:
     return (whole or list(series.values()))[0]
 
 
+def _name_others(found: _Found, weights: Iterable[str], taken: Collection[str]) -> None:
+    """Weights of another checkpoint are not examined, and the report says so."""
+    others = [path for path in weights if path not in taken and not _STATE.fullmatch(path)]
+    if others:
+        found.faults.append(note("tensors.others", others[0], n=len(others)))
+
+
 def _check_complete(found: _Found, chosen: Iterable[str]) -> None:
     """Every part that a series announces must be among the files."""
     for path in chosen:
         part = _PART.fullmatch(path)
-        if part is None:
+        if part is None or part[3] is None:
             return
         count = int(part[3])
         for number in range(1, count + 1):
