@@ -82,8 +82,9 @@ def _conclusion(report: Report, lang: str) -> Iterator[RenderableType]:
     rows.append(("unseen", coverage.unseen(report, lang)))
     for name, value in rows:
         yield _beside(say(f"report.heading.{name}", lang), Text(value))
-    for note in answer.notes:
-        yield _beside("", Text(sentence(note, lang), style="dim"))
+    for number, note in enumerate(answer.notes):
+        heading = "" if number else say("report.heading.notes", lang)
+        yield _beside(heading, Text(sentence(note, lang), style="dim"))
     yield Text()
 
 
