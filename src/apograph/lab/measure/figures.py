@@ -33,8 +33,7 @@ def scores(groups: Mapping[str, Sequence[float]], file: Path) -> None:
     for row, values in enumerate(groups.values()):
         axes[0].plot(values, [row] * len(values), "|", markersize=7, color="C0")
     axes[0].set_yticks(range(len(groups)), list(groups), fontsize=7)
-    axes[0].set(xlabel="score", xlim=(0, 3))
-    axes[0].invert_yaxis()
+    axes[0].set(xlabel="score", xlim=(-0.1, 3.1), ylim=(len(groups) - 0.5, -0.5))
     _save(figure, file)
 
 
