@@ -5,7 +5,6 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,15 @@ from apograph.lab.make import release_path
 from apograph.lab.measure.maps import recovered
 from apograph.lab.measure.pair import Pair
 from apograph.release import open_release
+from apograph.release.sandbox import close_all
 from apograph.release.types import Release
 
 LEFT_OUT = ("weights.seed_audit",)
 """An innocent explanation that changes no conclusion, and takes longer than all else together."""
+
+KEPT = 32
+"""Releases that are kept open."""
+_releases: dict[str, Release] = {}
 
 
 def look(folder: Path, pair: Pair) -> dict[str, Json]:
@@ -65,10 +69,16 @@ def look(folder: Path, pair: Pair) -> dict[str, Json]:
     return row | _tensors(case)
 
 
-@lru_cache(maxsize=32)
 def _opened(folder: Path, name: str) -> Release:
-    """Opened once for pairs that follow each other: starting its reader takes as long as an examination."""
-    return open_release(str(release_path(folder, name)))
+    """Opened once for pairs that follow each other: starting its reader takes as long as an examination. All
+    readers end when there are ``KEPT`` of them; one that is asked again starts again."""
+    path = str(release_path(folder, name))
+    if path not in _releases:
+        if len(_releases) >= KEPT:
+            _releases.clear()
+            close_all()
+        _releases[path] = open_release(path)
+    return _releases[path]
 
 
 def _coins(findings: list[Finding]) -> Json:
