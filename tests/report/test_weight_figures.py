@@ -23,6 +23,20 @@ def test_heatmap_shades_and_numbers() -> None:
     ]
 
 
+def test_heatmap_says_what_it_leaves_out() -> None:
+    wide = {
+        "rows": ["a"],
+        "columns": [f"c{n}" for n in range(30)],
+        "values": [[0.5] * 30],
+        "low": 0,
+        "high": 1,
+    }
+    assert heatmap.plain(wide, "en")[-1] == "and 6 more columns"
+    assert "and 6 more columns" in str(heatmap.page(wide, "en"))
+    tall = {"rows": [*"abcdefghijklmn"], "columns": ["c"], "values": [[0.5]] * 14, "low": 0, "high": 1}
+    assert heatmap.plain(tall, "en")[-1] == "and 2 more rows"
+
+
 def test_heatmap_shows_texts_in_place_of_numbers() -> None:
     data = exhibits()["heatmap"] | {"texts": [["<cast>", "noise"], ["x", None]]}
     assert '<td class="shade9">&lt;cast&gt;</td>' in str(heatmap.page(data, "en"))

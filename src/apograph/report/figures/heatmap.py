@@ -8,10 +8,10 @@ from typing import Any
 
 from markupsafe import Markup
 
-from apograph.report.figures.cells import LINES, ROWS, cell, first, more
+from apograph.report.figures.cells import LINES, ROWS, cell, first
 from apograph.report.figures.matrix import shade
 from apograph.report.markup import element, join
-from apograph.report.words import percent
+from apograph.report.words import percent, say
 
 _COLUMNS = 24
 
@@ -35,7 +35,7 @@ def page(data: Mapping[str, Any], lang: str) -> Markup:
         for row, line, words in zip(rows, values, told, strict=True)
     ]
     table = element("table", element("thead", head), element("tbody", *body), class_="matrix")
-    rest = element("p", more(left, lang), class_="more") if left else None
+    rest = element("p", left, class_="more") if left else None
     return join(element("div", table, class_="scroll", tabindex="0", role="group"), rest)
 
 
@@ -52,14 +52,15 @@ def plain(data: Mapping[str, Any], lang: str) -> list[str]:
     table += [[cell(row, lang, 40), *words] for row, words in zip(rows, told, strict=True)]
     breadths = [max(len(line[n]) for line in table) for n in range(len(table[0]))]
     lines = ["  ".join(t.ljust(b) for t, b in zip(line, breadths, strict=True)).rstrip() for line in table]
-    return [*lines, more(left, lang)] if left else lines
+    return [*lines, left] if left else lines
 
 
 def _rectangle(
     data: Mapping[str, Any], most: int, lang: str
-) -> tuple[Sequence[Any], Sequence[Any], list[list[float | None]], list[list[str]], int]:
-    rows, left = first(data["rows"], most)
-    columns, _ = first(data["columns"], _COLUMNS)
+) -> tuple[Sequence[Any], Sequence[Any], list[list[float | None]], list[list[str]], str]:
+    """What is drawn, and in words how many rows and columns are not."""
+    rows, below = first(data["rows"], most)
+    columns, beside = first(data["columns"], _COLUMNS)
     lines, _ = first(data["values"], len(rows))
     values = [[None if v is None else float(v) for v in first(line, len(columns))[0]] for line in lines]
     if len(values) != len(rows) or any(len(line) != len(columns) for line in values):
@@ -76,4 +77,5 @@ def _rectangle(
         ]
         if len(told) != len(rows) or any(len(line) != len(columns) for line in told):
             raise ValueError("texts that do not fit")
-    return rows, columns, values, told, left
+    left = [say(f"report.more_{name}", lang, n=n) for name, n in (("rows", below), ("columns", beside)) if n]
+    return rows, columns, values, told, "; ".join(left)
