@@ -66,7 +66,9 @@ class Samples:
         key = (name, rows, columns, "transposed" if transposed else "tile")
         if key not in self._known:
             starts = [(top + r) * n + left for r in range(rows)]
-            self._known[key] = self._read(name, starts, columns, columns if transposed else None)
+            # A tensor without rows has a tile of nothing.
+            length = columns if rows else 0
+            self._known[key] = self._read(name, starts, length, length if transposed else None)
         return self._known[key]
 
     def _read(self, name: str, starts: list[int], length: int, turn: int | None = None) -> Vector | None:
@@ -90,7 +92,7 @@ def _gathered(store: TensorStore, name: str, starts: Sequence[int], length: int)
             return kind.decode(np.concatenate(parts).view(np.uint8))
         if store.place(name) is not None:
             return store.runs(name, starts, length)
-    return np.concatenate([store.block(name, s, s + length) for s in starts])
+    return np.concatenate([store.block(name, s, s + length) for s in starts or (0,)])
 
 
 @cache
