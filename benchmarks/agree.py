@@ -29,7 +29,7 @@ from apograph.behaviour.pairs import beyond_panel, count_pair, independence
 from apograph.behaviour.shared import match_chances, rank, sensitivity, upper_rate, worst_case
 from apograph.behaviour.sheet import Sheet
 from apograph.behaviour.simulate import copied, simulate
-from apograph.behaviour.view import reference_view
+from apograph.behaviour.view import View, reference_view
 from apograph.weigh.tails import poisson_binomial_tail
 
 SEED = 6
@@ -46,10 +46,11 @@ class Scenario:
     panel_ability: float = 0.8
     sharpen: float = 0.0
 
-    def draw(self, rng: np.random.Generator) -> Sheet:
-        sides = rng.normal(0.8, 0.5, 2)
+    def draw(self, rng: np.random.Generator, sides: int = 2) -> Sheet:
+        """``sides`` models to be compared with each other, then the panel."""
+        compared = rng.normal(0.8, 0.5, sides)
         others = rng.normal(self.panel_ability, 0.5, self.panel)
-        return simulate(rng, self.items, [*sides, *others], options=self.options, sharpen=self.sharpen)
+        return simulate(rng, self.items, [*compared, *others], options=self.options, sharpen=self.sharpen)
 
 
 SCENARIOS = (
@@ -59,17 +60,17 @@ SCENARIOS = (
     Scenario("able models err alike, able panel", 500, 20, 4, 0.8, 0.8),
     Scenario("able models err alike, weak panel", 1000, 20, 4, -1.0, 2.0),
 )
+SIDES = 40
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 COPY_STATISTICS = ("m|s", "p_U", "GBT")
 STATISTICS = ("m|s", "p_U", "rank", "θ0", "ω", "GBT", "M4", "K", "K1", "K2", "S1", "S2", "s")
 
 
-def default_test(sheet: Sheet, panel: Sequence[int]) -> dict[str, float]:
-    """log10 p of the default test: plug-in and worst case."""
-    view = reference_view(sheet, 0)
-    s, m = view.counts(1)
+def default_test(view: View, j: int, panel: Sequence[int]) -> dict[str, float]:
+    """log10 p of the default test of model ``j``: plug-in and worst case."""
+    s, m = view.counts(j)
     worst = worst_case(s, m, upper_rate(view, panel))
-    plug = poisson_binomial_tail(match_chances(view, 1, panel), m)
+    plug = poisson_binomial_tail(match_chances(view, j, panel), m)
     return {"m|s": plug, "p_U": 0.0 if worst is None else worst}
 
 
@@ -80,7 +81,7 @@ def tested(sheet: Sheet, panel: Sequence[int]) -> dict[str, float]:
     beyond = beyond_panel(counts, [count_pair(sheet, 0, j) for j in panel])
     modelled = modelled_agreement(sheet, 0, 1, panel)
     found = {
-        **default_test(sheet, panel),
+        **default_test(view, 1, panel),
         "rank": float(np.log10(rank(view, 1, panel)[0])),
         "θ0": 0.0 if beyond is None else beyond[1],
         "s": independence(counts),
@@ -120,13 +121,33 @@ def _rates(values: Sequence[float]) -> str:
     return f"{np.mean(p <= -2):.4f} / {np.mean(p <= -4):.4f}"
 
 
-def far_null(reps: int) -> None:
-    """The default test alone, often enough for 1e-4."""
-    print(f"\nThe default test alone ({reps} unrelated pairs each): rejected at 0.01 / 1e-4\n")
+def far_null(draws: int) -> None:
+    """The default test alone, often enough for 1e-4: of each draw all pairs of ``SIDES`` models against one
+    panel. Pairs of one draw share models and items, so the errors are those of means over draws."""
+    pairs = SIDES * (SIDES - 1) // 2
+    print(
+        f"\nThe default test alone, {draws} draws of {pairs} unrelated pairs each: rejected at 0.01 / 1e-4\n"
+    )
     for scenario in SCENARIOS[:4]:
         rng = np.random.default_rng(SEED + 1)
-        found = [default_test(scenario.draw(rng), range(2, 2 + scenario.panel)) for _ in range(reps)]
-        told = "".join(f"   {name} {_rates([one[name] for one in found])}" for name in ("m|s", "p_U"))
+        found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        panel = range(SIDES, SIDES + scenario.panel)
+        for _ in range(draws):
+            sheet = scenario.draw(rng, SIDES)
+            one: dict[str, list[float]] = defaultdict(list)
+            for i in range(SIDES - 1):
+                view = reference_view(sheet, i)
+                for j in range(i + 1, SIDES):
+                    for name, value in default_test(view, j, panel).items():
+                        one[name].append(value)
+            for name, values in one.items():
+                p = np.array(values)
+                found[name].append((float(np.mean(p <= -2)), float(np.mean(p <= -4))))
+        told = ""
+        for name, rates in found.items():
+            mean, error = np.mean(rates, axis=0), np.std(rates, axis=0) / np.sqrt(draws)
+            cells = " / ".join(f"{m:.5f} ± {e:.5f}" for m, e in zip(mean, error, strict=True))
+            told += f"   {name} {cells}"
         print(f"{scenario.name:38}{told}", flush=True)
 
 
@@ -204,7 +225,7 @@ def main() -> None:
         timing(*chosen.timing)
         return
     null_table(chosen.reps)
-    far_null(10 * chosen.reps)
+    far_null(chosen.reps // 10)
     power_table(max(chosen.reps // 20, 20))
     planned_power(10_000)
 
