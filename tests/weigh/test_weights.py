@@ -58,6 +58,14 @@ def test_tensors_computed_from_each_other() -> None:
     assert relation(classes(Bearing.DISTINCTIVE, bases=1)) == "copy or derivative"
 
 
+def test_a_copy_needs_the_base_of_the_finding_that_counts() -> None:
+    """A base that only another finding could set aside explains nothing of what was counted."""
+    alone = classes(Bearing.DISTINCTIVE, bases=0)
+    aligned = replace(classes(Bearing.CONTEXT, bases=1, computed=0.0), id="weights.gauge")
+    assert relation(alone, aligned) == "common origin"
+    assert relation(alone, coins(Bearing.CONTEXT, bases=1)) == "common origin"
+
+
 def test_training_alone_is_not_called_a_copy() -> None:
     tuned = classes(Bearing.DISTINCTIVE, 1, computed=0.0)
     assert relation(tuned, coins(Bearing.DISTINCTIVE, 1)) == "same initialisation or derivative"
