@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from apograph.align.code import MIN_BITS, Index, file_similarity, line_pairs, match
+from apograph.align.code import MIN_BITS, Index, compare_units, line_pairs, match
 from apograph.align.code_trees import CodeTree
-from apograph.release.code import module_of
 from tests.align.code_samples import OTHER, POOL, units
 
 CONDENSED = """
@@ -71,8 +70,8 @@ def test_unrelated_sources_have_no_match() -> None:
 
 def test_a_source_matches_itself_completely() -> None:
     for source in (POOL, OTHER, CONDENSED):
-        module = module_of(source.encode(), "m.py")
-        found = file_similarity(module, module)
+        whole = units(source)
+        found = compare_units(whole, whole)
         assert (found.left, found.right, found.score) == (1.0, 1.0, 1.0)
 
 

@@ -16,8 +16,7 @@ from typing import Literal, TypeAlias
 
 from apograph.align.code_background import UNIT
 from apograph.align.code_pair import Alignment, NameMap, Pair, align, name_map
-from apograph.align.code_trees import CodeTree, own_attributes, total_bits, trees
-from apograph.release.code import Module
+from apograph.align.code_trees import CodeTree, total_bits
 
 CANDIDATES = 6
 """Units of the other side that are aligned in full with each unit."""
@@ -60,9 +59,9 @@ class UnitMatch:
         return line_pairs(self.alignment)
 
 
-def unit_match(alignment: Alignment, part: bool = False) -> UnitMatch:
-    """An alignment with its figures."""
-    return UnitMatch(alignment, part, alignment.similarity, *alignment.coverage, alignment.shared)
+def unit_match(alignment: Alignment) -> UnitMatch:
+    """An alignment of two whole units with its figures."""
+    return UnitMatch(alignment, False, alignment.similarity, *alignment.coverage, alignment.shared)
 
 
 @dataclass(eq=False)
@@ -126,9 +125,9 @@ class Index:
         return [self.units[-n] for n in dict.fromkeys(n for _, n in [*best, *most])]
 
 
-def match(left: Sequence[CodeTree], right: Sequence[CodeTree], parts: bool = True) -> CodeMatch:
-    """Match two sets of units: one to one by shared bits and similarity, then (``parts``) what is left of a
-    unit to further partners, for functions that were inlined, split or merged."""
+def match(left: Sequence[CodeTree], right: Sequence[CodeTree]) -> CodeMatch:
+    """Match two sets of units: one to one by shared bits and similarity, then what is left of a unit to
+    further partners, for functions that were inlined, split or merged."""
     index, back = Index(right), Index(left)
     candidates: dict[tuple[CodeTree, CodeTree], Alignment] = {}
     for unit in left:
@@ -158,8 +157,7 @@ def match(left: Sequence[CodeTree], right: Sequence[CodeTree], parts: bool = Tru
         if m.left not in taken and m.right not in taken:
             taken |= {m.left, m.right}
             chosen.append(m)
-    if parts:
-        chosen += _parts(CodeMatch(tuple(left), tuple(right), tuple(chosen)), list(candidates.values()))
+    chosen += _parts(CodeMatch(tuple(left), tuple(right), tuple(chosen)), list(candidates.values()))
     return CodeMatch(tuple(left), tuple(right), tuple(chosen), _small(left, right, taken))
 
 
@@ -250,14 +248,8 @@ class FileMatch:
     score: float
 
 
-def file_similarity(a: Module, b: Module) -> FileMatch:
-    """How far two sources say the same, function by function."""
-    own = own_attributes((a, b))
-    return compare_units(trees(a, own), trees(b, own))
-
-
 def compare_units(left: Sequence[CodeTree], right: Sequence[CodeTree]) -> FileMatch:
-    """``file_similarity`` for units that are at hand."""
+    """How far two sources say the same, function by function."""
     found = match(left, right)
     cover_left, cover_right = found.coverage
     bits_left, bits_right = total_bits(left), total_bits(right)

@@ -8,7 +8,7 @@ part in labels; where several places fit equally, names and neighbours matched s
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from apograph.align.code_background import UNIT
@@ -58,9 +58,9 @@ class Alignment:
         return left, right
 
 
-def align(left: CodeTree, right: CodeTree, settled: Iterable[int] = ()) -> Alignment:
-    """Match two units; ``settled`` are nodes of the left one that take no part."""
-    work = _Work(left, right, settled)
+def align(left: CodeTree, right: CodeTree) -> Alignment:
+    """Match two units."""
+    work = _Work(left, right)
     work.subtrees()
     for labels_a, labels_b, reach_a, reach_b, credit in _readings(left, right):
         work.operations(labels_a, labels_b, reach_a, reach_b, credit)
@@ -82,13 +82,11 @@ def _readings(
 class _Work:
     """One alignment in the making."""
 
-    def __init__(self, a: CodeTree, b: CodeTree, settled: Iterable[int]) -> None:
+    def __init__(self, a: CodeTree, b: CodeTree) -> None:
         self.a, self.b = a, b
         self.pairs: list[Pair] = []
         self.of_a = [-1] * len(a.full)
         self.of_b = [-1] * len(b.full)
-        for i in settled:
-            self.of_a[i] = -2
         self.votes: Counter[tuple[str, str]] = Counter()
 
     def take(self, i: int, j: int, credit: float) -> None:
@@ -263,14 +261,13 @@ class NameMap:
     consistency: float
 
 
-def name_map(alignments: Iterable[Alignment], keep: Callable[[str], bool] = lambda name: True) -> NameMap:
+def name_map(alignments: Iterable[Alignment]) -> NameMap:
     """The map of names over several alignments: commonest pairs first, each name used once."""
     votes: Counter[tuple[str, str]] = Counter()
     for alignment in alignments:
         for i, j, _ in alignment.pairs:
             votes.update(name_pairs(alignment.left, alignment.right, i, j))
         votes.update(_unit_names(alignment))
-    votes = Counter({pair: n for pair, n in votes.items() if keep(pair[0]) and keep(pair[1])})
     left: set[str] = set()
     right: set[str] = set()
     chosen: list[tuple[str, str, int]] = []

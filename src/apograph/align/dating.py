@@ -13,6 +13,9 @@ from typing import Protocol
 from apograph.findings import Json
 from apograph.release.types import Version
 
+RUN = 6
+"""Consecutive words of a text that are one feature."""
+
 
 class Fingerprint(Protocol):
     """What one state of a file is compared by."""
@@ -49,11 +52,11 @@ def json_features(value: Json) -> Features:
     return Features(frozenset(items))
 
 
-def text_features(text: str, words: int = 6) -> Features:
-    """Every run of ``words`` consecutive words of a text, without case or punctuation at their edges."""
+def text_features(text: str) -> Features:
+    """Every run of ``RUN`` consecutive words of a text, without case or punctuation at their edges."""
     tokens = [token.strip(".,;:!?()[]*_`'\"").lower() for token in text.split()]
     tokens = [token for token in tokens if token]
-    return Features(frozenset(" ".join(tokens[n : n + words]) for n in range(len(tokens) - words + 1)))
+    return Features(frozenset(" ".join(tokens[n : n + RUN]) for n in range(len(tokens) - RUN + 1)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,6 @@ class Nearest:
     *other* states of the same path (None: no other); only a gap between the two dates anything."""
 
     path: str
-    git_oids: tuple[str, ...]
     commit: str
     similarity: float
     same_object: bool
@@ -125,7 +127,6 @@ def _nearest_state(git_oid: str, path: str, scored: list[tuple[float, Version]])
     last = max(tied, key=lambda v: v.until if v.until is not None else 1 << 62)
     return Nearest(
         path=path,
-        git_oids=tuple(dict.fromkeys(v.git_oid for v in tied)),
         commit=tied[0].commit,
         similarity=top,
         same_object=any(v.git_oid == git_oid for v in tied),

@@ -26,19 +26,16 @@ def agreement(a: Reals, b: Reals) -> float:
     return math.sqrt(max(0.0, shared - (k + 3 * math.sqrt(2 * k)) / n))
 
 
-def alike(a: Reals, b: Reals, mask: Reals | None = None) -> float:
-    """Correlation of two Gram matrices without their traces, 0 within chance; ``mask`` picks elements."""
+def alike(a: Reals, b: Reals) -> float:
+    """Correlation of two Gram matrices [n, n] without their traces, 0 within chance."""
     n = len(a)
     if a.shape != b.shape or n < 2:
         return 0.0
     eye = np.eye(n)
     a, b = a - eye * np.trace(a) / n, b - eye * np.trace(b) / n
-    if mask is not None:
-        a, b = a * mask, b * mask
     norm = math.sqrt(float(np.sum(a * a)) * float(np.sum(b * b)))
-    count = (n * n if mask is None else float(np.sum(mask))) / 2
     value = float(np.sum(a * b)) / norm if norm else 0.0
-    return math.copysign(max(0.0, abs(value) - 3 / math.sqrt(count)), value)
+    return math.copysign(max(0.0, abs(value) - 3 / math.sqrt(n * n / 2)), value)
 
 
 def correlation(a: Reals, b: Reals) -> float:
