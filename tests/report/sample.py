@@ -251,10 +251,6 @@ def _finding(
             Measure("digest", text, "bytes"),
             Measure("nothing", None),
             *(Measure(f"explain.{name}", n, n=11) for n, name in enumerate(("beyond", "base", "claimed"), 1)),
-            *(
-                Measure(f"explain.{name}", n, n=29)
-                for n, name in ((9, "nearer_reference"), (4, "nearer_claimed"))
-            ),
         ),
         exhibits=tuple(exhibit),
         locations=(

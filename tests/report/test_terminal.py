@@ -36,10 +36,7 @@ def test_the_answer_stands_first() -> None:
 
 def test_what_bases_and_claimed_sources_explain() -> None:
     told = " ".join(shown().split())
-    assert (
-        "Equal files: of 11 shared, 2 also in a base, 3 in the claimed source, 1 in neither; "
-        "of the candidate's, 9 in the reference, 4 in the claimed source"
-    ) in told
+    assert "Equal files: of 11 shared, 2 also in a base, 3 in the claimed source, 1 in neither" in told
 
 
 def test_the_standing_sentence_stands_last() -> None:

@@ -37,21 +37,15 @@ class Explained(Generic[Item]):
         by = "both" if base and claimed else "base" if base else "claimed" if claimed else "nobody"
         return cell(f"explain.by.{by}")
 
-    def measures(self, shared: Collection[Item], candidate: Collection[Item] | None = None) -> list[Measure]:
-        """How much of what the two sides share each source explains; ``candidate``: all of the candidate's
-        items, to say how much of them the claimed source has."""
+    def measures(self, shared: Collection[Item]) -> list[Measure]:
+        """How much of what the two sides share each source explains; nothing where none is given."""
         if not self.given:
             return []
-        found = [
+        return [
             Measure("explain.beyond", len(self.beyond(shared)), n=len(shared)),
             Measure("explain.base", sum(i in self.base for i in shared), n=len(shared)),
             Measure("explain.claimed", sum(i in self.claimed for i in shared), n=len(shared)),
         ]
-        if candidate is not None and self.claimed:
-            mine = set(candidate)
-            found.append(Measure("explain.nearer_reference", len(mine & set(shared)), n=len(mine)))
-            found.append(Measure("explain.nearer_claimed", len(mine & self.claimed), n=len(mine)))
-        return found
 
     def limits(self, shared: Iterable[Item]) -> list[Message]:
         """What a reader must know about the setting aside."""

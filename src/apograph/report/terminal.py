@@ -114,8 +114,6 @@ def _explained(report: Report, lang: str) -> Iterator[RenderableType]:
             claimed=row.claimed,
             beyond=row.beyond,
         )
-        if row.near is not None:
-            told += say("report.explained.near", lang, reference=row.near[0], claimed=row.near[1])
         yield _beside("", Text(told))
     if len(rows) > _SHOWN:
         yield _beside("", Text(say("report.more", lang, n=len(rows) - _SHOWN), style="dim"))

@@ -33,17 +33,13 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """How much of what both sides share a base, the claimed source and nothing given explains.
-
-    ``near``: how much of what the candidate has is in the reference and in the claimed source, if counted.
-    """
+    """How much of what both sides share a base, the claimed source and nothing given explains."""
 
     finding: Finding
     shared: int | None
     base: str
     claimed: str
     beyond: str
-    near: tuple[str, str] | None
 
 
 def explained(report: Report, lang: str) -> list[Explained]:
@@ -53,7 +49,6 @@ def explained(report: Report, lang: str) -> list[Explained]:
         found = {measure.name: measure for measure in finding.measures}
         told = {name: number(m.value, lang) for name, m in found.items()}
         if {"explain.beyond", "explain.base", "explain.claimed"} <= found.keys():
-            near = ("explain.nearer_reference", "explain.nearer_claimed")
             rows.append(
                 Explained(
                     finding,
@@ -61,7 +56,6 @@ def explained(report: Report, lang: str) -> list[Explained]:
                     told["explain.base"],
                     told["explain.claimed"],
                     told["explain.beyond"],
-                    (told[near[0]], told[near[1]]) if near[0] in told and near[1] in told else None,
                 )
             )
     return rows
