@@ -181,6 +181,42 @@ def test_doubt_about_weights_outweighs_files_without_evidence() -> None:
     assert merged(files("independent"), weights(Bearing.CONTEXT, 1)).relation == "common ancestor"
 
 
+def shared(id: str, bearing: Bearing = Bearing.SUPPORTING) -> Finding:
+    return Finding(id, id.split(".")[0], Message("m"), bearing)
+
+
+@pytest.mark.parametrize(
+    ("found", "relation", "sentence"),
+    [
+        (["tokenizer.vocabulary"], "independent", "apart.tokenizer"),
+        (["tokenizer.vocabulary", "tokenizer.added", "files.equal"], "independent", "apart.tokenizer"),
+        (["tokenizer.vocabulary", "history.mentions"], "undetermined", "apart.supporting"),
+        (["tokenizer.revision"], "undetermined", "apart.supporting"),
+        (["answers.wrong"], "undetermined", "apart.supporting"),
+    ],
+)
+def test_trained_apart_with_one_tokenizer(found: list[str], relation: Relation, sentence: str) -> None:
+    """A tokenizer that strangers have too leaves no doubt where weights were tested; anything else does."""
+    telling = [shared(id) for id in found]
+    for tests in ([coins(Bearing.AGAINST)], [other("unit_order", Bearing.AGAINST)]):
+        got = conclude([*telling, *tests], same_digest=False, bases_given=False, examined=("tokenizer",))
+        assert (got.relation, got.sentence.key) == (relation, f"conclusion.{sentence}")
+        assert set(got.basis) >= set(found)
+        assert text(got.sentence)
+
+
+def test_a_tokenizer_leaves_doubt_where_weights_do_not_speak_for_separate_origins() -> None:
+    """Weights unread, no test possible, signs that agree; and tokens of one's own are no mere tokenizer."""
+    tokenizer = shared("tokenizer.vocabulary")
+    for weighed in ([], [classes(Bearing.AGAINST)], [coins(Bearing.SUPPORTING)]):
+        got = conclude([tokenizer, *weighed], same_digest=False, bases_given=False, examined=("tokenizer",))
+        assert got.relation == "undetermined"
+    own = shared("tokenizer.added", Bearing.DISTINCTIVE)
+    got = conclude([own, coins(Bearing.AGAINST)], same_digest=False, bases_given=False, examined=())
+    assert (got.relation, got.sentence.key) == ("undetermined", "conclusion.apart.one_kind")
+    assert text(got.sentence)
+
+
 def test_conclude_asks_the_weights() -> None:
     given_ = {"same_digest": False, "bases_given": False, "examined": ("code", "weights")}
     assert conclude([coins(Bearing.DISTINCTIVE)], **given_).relation == "common origin"  # type: ignore[arg-type]

@@ -25,6 +25,11 @@ RANK: dict[Relation, int] = {
     "identical": 6,
 }
 RELATED = 2
+TOKENIZERS = {"files.equal", "tokenizer.added", "tokenizer.vocabulary"}
+"""Findings that only support, and that one tokenizer shows: it passes unchanged from release to release, and
+strangers take it from the same third party. ``files.equal`` supports by files of a tokenizer alone."""
+APART = {"conclusion.undetermined.supporting": "supporting", "conclusion.undetermined.one_kind": "one_kind"}
+"""Sentences of files that do not decide, and how they begin beside weights that show nothing."""
 
 
 def conclude_weights(findings: Sequence[Finding]) -> Conclusion | None:
@@ -60,10 +65,13 @@ def merged(files: Conclusion, weights: Conclusion | None) -> Conclusion:
     """One conclusion from that of the files and that of the weights.
 
     The stronger relation stands. A direction is kept where the other conclusion does not name the other side.
-    Weights without evidence take nothing from what files and code show: these can be copied alone.
+    Weights without evidence take nothing from what files and code show: these can be copied alone. Of what
+    does not decide they are said first, and a tokenizer alone leaves no doubt beside them.
     """
     if weights is None or files.relation == "identical":
         return files
+    if weights.relation == "independent" and files.sentence.key in APART:
+        return _apart(files, weights)
     mine, theirs = RANK[weights.relation], RANK[files.relation]
     if files.relation == weights.relation == "copy or derivative":
         notes = _once([*files.notes, weights.sentence])
@@ -78,6 +86,16 @@ def merged(files: Conclusion, weights: Conclusion | None) -> Conclusion:
     if unread or (mine == 1 and theirs < RELATED):
         return _resting(weights, files)
     return replace(_resting(files, weights), notes=_once([*files.notes, weights.sentence]))
+
+
+def _apart(files: Conclusion, weights: Conclusion) -> Conclusion:
+    """Weights that were tested and show nothing, beside files that do not decide."""
+    key = APART[files.sentence.key]
+    if key != "supporting" or not TOKENIZERS.issuperset(files.basis):
+        return replace(files, sentence=Message(f"conclusion.apart.{key}", files.sentence.params))
+    note = Message("conclusion.note.tokenizer")
+    basis = (*weights.basis, *files.basis)
+    return replace(weights, sentence=Message("conclusion.apart.tokenizer"), basis=basis, notes=(note,))
 
 
 def _resting(stands: Conclusion, other: Conclusion) -> Conclusion:
