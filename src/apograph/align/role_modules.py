@@ -145,8 +145,9 @@ def _marks(blocks: Sequence[Block], store: TensorStore) -> NDArray[np.float64]:
         matrix = part(store, view, some)
         if gain is not None:
             matrix = matrix * read(store, gain)
-        norms = np.linalg.norm(matrix, axis=0 if columns else 1)
-        return list(np.quantile(np.log(np.maximum(norms, 1e-30)), levels))
+        norms = np.sqrt(np.einsum("ij,ij->j" if columns else "ij,ij->i", matrix, matrix))
+        sorted_norms = np.sort(np.log(np.maximum(norms, 1e-30)))
+        return list(np.interp(levels * (len(norms) - 1), np.arange(len(norms)), sorted_norms))
 
     rows = []
     for block in blocks:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from apograph.align.roles import View
 from apograph.release.elements import element_type
+from apograph.release.file_store import FileStore
 from apograph.release.tensor_store import TensorStore
 
 Floats = NDArray[np.float32]
@@ -110,16 +111,28 @@ def part(store: TensorStore, view: View, rows: Places | None = None, columns: Pl
     into = np.arange(shape[0] if view.turned else shape[1]) if columns is None else columns
     lines, across = (into, out) if view.turned else (out, into)
     offset = 0 if view.item is None else view.item * shape[0] * shape[1]
-    found = []
-    for some in _runs(lines, max(STEP // shape[1], 1)):
-        first, stop = (offset + int(n) * shape[1] for n in (some[0], some[-1] + 1))
-        raw = store.raw(view.name, first, stop)
-        assert raw is not None
-        found.append(_taken(_taken(raw.reshape(-1, shape[1]), some - some[0], 0), across, 1))
-    taken = np.concatenate(found) if found else np.zeros((0, len(across)), np.uint16)
+    found = [_taken(block, across, 1) for block in _lines(store, view.name, shape[1], offset, lines)]
+    taken = np.concatenate(found or [np.zeros((0, len(across)), np.uint16)]) if len(found) != 1 else found[0]
     values = kind.decode(np.ascontiguousarray(taken).reshape(-1).view(np.uint8)) if taken.size else taken
     matrix = bounded(values).astype(np.float32, copy=False).reshape(taken.shape)
     return np.ascontiguousarray(matrix.T if view.turned else matrix)
+
+
+def _lines(
+    store: TensorStore, name: str, width: int, offset: int, lines: Places
+) -> Iterator[NDArray[np.unsignedinteger]]:
+    """The storage of some lines of ``width`` elements, the first of which begins at ``offset``, block by
+    block."""
+    most = max(STEP // width, 1)
+    if isinstance(store, FileStore) and store.place(name) is not None and (np.diff(lines) > 2).all():
+        for at in range(0, len(lines), most):
+            yield store.runs(name, (offset + lines[at : at + most] * width).tolist(), width)
+        return
+    for some in _runs(lines, most):
+        first, stop = (offset + int(n) * width for n in (some[0], some[-1] + 1))
+        raw = store.raw(name, first, stop)
+        assert raw is not None
+        yield _taken(raw.reshape(-1, width), some - some[0], 0)
 
 
 def _taken(values: NDArray[Any], places: Places, axis: int) -> NDArray[Any]:

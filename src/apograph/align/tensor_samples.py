@@ -91,7 +91,7 @@ def _gathered(store: TensorStore, name: str, starts: Sequence[int], length: int)
             parts = [whole[s - first : s - first + length] for s in starts]
             return kind.decode(np.concatenate(parts).view(np.uint8))
         if store.place(name) is not None:
-            return store.runs(name, starts, length)
+            return kind.decode(store.runs(name, starts, length).reshape(-1).view(np.uint8))
     return np.concatenate([store.block(name, s, s + length) for s in starts or (0,)])
 
 

@@ -179,10 +179,12 @@ class _Matcher:
                     self._pair(a[i], b[j], score, True)
 
     def _by_rows(self) -> None:
-        """Matrices that are some rows of a taller one."""
+        """Matrices that are some rows of a taller one: of a shape that both sides have equally many of, each
+        has a whole one to answer, and is not searched for parts."""
         for taller in (1, 0):
-            tall = [n for n in self.free[taller] if len(self.shapes[taller][n]) > 1]
-            small = [n for n in self.free[1 - taller] if len(self.shapes[1 - taller][n]) > 1]
+            here, there = self._matrices(taller), self._matrices(1 - taller)
+            tall = [n for s, own in here.items() if len(own) != len(there.get(s, ())) for n in own]
+            small = [n for own in there.values() for n in own]
             found = list(self._within(small, tall, taller))
             parts = Counter(whole for _, whole, _, _ in found)
             for name, whole, start, score in found:

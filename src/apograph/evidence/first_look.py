@@ -8,9 +8,10 @@ happens by chance is told by the same units with their channels exchanged.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ from apograph.release.tensor_store import TensorStore
 
 Floats: TypeAlias = NDArray[np.float32]
 Stores: TypeAlias = tuple[TensorStore, TensorStore]
+_T = TypeVar("_T")
+_known: WeakKeyDictionary[TensorStore, WeakKeyDictionary[TensorStore, dict[Hashable, Any]]]
+_known = WeakKeyDictionary()
 
 SMALL = 1 << 27
 """Elements of the smaller side up to which everything is looked at in any case."""
@@ -44,8 +48,22 @@ def small(stores: Stores) -> bool:
     return min(sum(element_count(i.shape or ()) or 0 for i in s.infos.values()) for s in stores) <= SMALL
 
 
+def _once(stores: Stores, question: Hashable, answer: Callable[[], _T]) -> _T:
+    """The answer to a question about a pair, found once as long as its stores live: the coins and the gauge
+    ask the same."""
+    known = _known.setdefault(stores[0], WeakKeyDictionary()).setdefault(stores[1], {})
+    if question not in known:
+        known[question] = answer()
+    found: _T = known[question]
+    return found
+
+
 def turn_of(towers: tuple[Tower, Tower], stores: Stores) -> NDArray[np.float32] | None:
     """The rotation of the residual stream that the first rows of the embeddings show; None without one."""
+    return _once(stores, tuple(t.embedding for t in towers), lambda: _turn_of(towers, stores))
+
+
+def _turn_of(towers: tuple[Tower, Tower], stores: Stores) -> NDArray[np.float32] | None:
     views = [t.embedding for t in towers if t.embedding is not None]
     if len(views) < 2 or not (small(stores) or turned(stores, views)):
         return None
@@ -59,9 +77,9 @@ def turned(stores: Stores, views: Sequence[View]) -> bool:
     count = min(view_shape(s, v)[0] for s, v in zip(stores, views, strict=True))
     products = []
     for store, view in zip(stores, views, strict=True):
-        rows = part(store, view, evenly(count, ROWS)).astype(np.float64)
-        rows -= rows.mean(axis=0)
-        products.append((rows @ rows.T)[np.triu_indices(len(rows), 1)])
+        rows = part(store, view, evenly(count, ROWS))
+        rows = rows - rows.mean(axis=0)
+        products.append((rows @ rows.T)[np.triu_indices(len(rows), 1)].astype(np.float64))
     lengths = [float(np.linalg.norm(p)) for p in products]
     return min(lengths) > 0 and float(products[0] @ products[1]) > TURNED * lengths[0] * lengths[1]
 
@@ -70,8 +88,11 @@ def stands_out(a: Floats, b: Floats) -> bool:
     """Whether rows of ``a`` [some units, channels] have counterparts among ``b``'s, whatever the sign."""
     if a.shape[1] != b.shape[1] or len(b) < 3:
         return False
+    a = a / _lengths(a)[:, None]
     mixed = a[:, np.random.default_rng(0).permutation(a.shape[1])]
-    table = np.abs(_unit(np.concatenate([a, mixed])) @ _unit(b).T)
+    table = np.concatenate([a, mixed]) @ b.T
+    np.abs(table, out=table)
+    table /= _lengths(b)
     lines = np.arange(len(table))
     level, place = table.mean(axis=1), table.argmax(axis=1)
     best = table[lines, place]
@@ -114,7 +135,16 @@ def worth(modules: Iterable[Module], stores: Stores, turn: NDArray[np.float32] |
     """Whether pairing such modules by content may show anything; ``turn`` rotates the reference."""
     own = list(modules)
     some = [own[n] for n in np.unique(evenly(len(own), MODULES + 2)[1:-1])] if len(own) > MODULES else own
-    return any(_answers(m, stores, turn) for m in some)
+    return any(
+        _once(stores, (*_seen(m), turn is None), lambda m=m: _answers(m, stores, turn))  # type: ignore[misc]
+        for m in some
+    )
+
+
+def _seen(module: Module) -> Iterator[View | None]:
+    """What ``_answers`` looks at."""
+    for half in module.halves:
+        yield from (half.far, None) if module.family == "mlp" else (half.near, half.gain)
 
 
 def _answers(module: Module, stores: Stores, turn: NDArray[np.float32] | None) -> bool:
@@ -136,6 +166,6 @@ def _answers(module: Module, stores: Stores, turn: NDArray[np.float32] | None) -
     return stands_out(rows[0], rows[1])
 
 
-def _unit(x: NDArray[Any]) -> NDArray[Any]:
-    made: NDArray[Any] = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-30)
+def _lengths(x: Floats) -> Floats:
+    made: Floats = np.maximum(np.sqrt(np.einsum("ij,ij->i", x, x)), 1e-30)
     return made

@@ -64,14 +64,15 @@ class FileStore:
             return self._bytes(name, kind, first, last, out).reshape(-1, kind.size)
         return self._bytes(name, kind, start, stop, out).view(f"<u{kind.size}")
 
-    def runs(self, name: str, starts: Sequence[int], length: int) -> Values:
-        """Values of ``length`` elements from each of ``starts`` (rising), decoded at once: many short reads.
-        For types whose elements stand alone; raises as ``block``."""
+    def runs(self, name: str, starts: Sequence[int], length: int) -> NDArray[np.unsignedinteger]:
+        """Storage [len(starts), length] of ``length`` elements from each of ``starts`` (rising): many short
+        reads. For types whose elements stand alone; raises as ``block``."""
         kind = self._type(name, starts[0], starts[-1] + length)
         info = self._infos[name]
         origin = info.start or 0
         places = [origin + start * kind.size for start in starts]
-        return kind.decode(self._files[info.file].read_runs(places, length * kind.size))
+        found = self._files[info.file].read_runs(places, length * kind.size)
+        return found.view(f"<u{kind.size}").reshape(len(starts), length)
 
     def place(self, name: str) -> tuple[int, int] | None:
         """The descriptor and first byte of a tensor whose elements lie one after the other in its file."""
