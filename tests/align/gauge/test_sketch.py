@@ -43,10 +43,12 @@ def test_a_sketch_is_that_of_the_carried_rows(
     monkeypatch.setattr(sketches, "STEP", step)
     rows = drawn(4, 60, WIDTH)
     expected = onto(WIDTH).rows(axis.last(rows))
-    store = ArraysStore({"w": np.ascontiguousarray(rows.T if turned else rows)})
-    found = sketch(store, View("w", turned=turned), onto(WIDTH, axis))
-    assert found.shape == (60, SKETCH)
-    assert np.allclose(found, expected, atol=1e-3 * np.abs(expected).max())
+    for matrix, channels in ((rows, 1), (rows.T, 0)):
+        stored = matrix.T if turned else matrix
+        store = ArraysStore({"w": np.ascontiguousarray(stored)})
+        found = sketch(store, View("w", turned=turned), onto(WIDTH, axis), channels)
+        assert found.shape == (60, SKETCH)
+        assert np.allclose(found, expected, atol=1e-3 * np.abs(expected).max())
 
 
 def test_cosines_are_off_by_as_much_as_is_said() -> None:

@@ -91,11 +91,11 @@ def onto(width: int, axis: Axis = PLAIN) -> Onto:
     return Onto(places, factors, matrix)
 
 
-def sketch(store: TensorStore, view: View, channels: Onto) -> Floats:
-    """Sketches [units, size] of the rows of a view [units, channels]. Memory: the result and some blocks of
-    ``STEP`` elements. Raises as ``read``."""
-    units, size = view_shape(store, view)[0], channels.places.shape[1]
-    if view.turned:
+def sketch(store: TensorStore, view: View, channels: Onto, axis: int = 1) -> Floats:
+    """Sketches [units, size] of the rows of a view [units, channels], or, with ``axis`` 0, of the columns of
+    one [channels, units]. Memory: the result and some blocks of ``STEP`` elements. Raises as ``read``."""
+    units, size = view_shape(store, view)[1 - axis], channels.places.shape[1]
+    if view.turned != (axis == 0):
         sums = np.zeros((size, units), np.float32)
         for first, block in _blocks(store, view):
             channels.add(sums, block, first)
