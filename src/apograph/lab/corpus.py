@@ -64,10 +64,3 @@ def tokens(data: Data, vocabulary: int) -> NDArray[np.int64]:
     pieces = text(data).split("\n\n")
     encoded = tokenizer(vocabulary).encode_batch(pieces)
     return np.concatenate([np.asarray(e.ids, np.int64) for e in encoded])
-
-
-def unigram_loss(data: Data, vocabulary: int) -> float:
-    """Nats per token of the best model that knows nothing but how frequent each token is."""
-    counts = np.bincount(tokens(data, vocabulary))
-    shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log(shares)).sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import cos, pi
 from typing import Any, TypeAlias
@@ -22,8 +22,6 @@ WARM_UP = 0.05
 MASKED = 0.15
 HELD_OUT = 128
 """Sequences at the end of the text that no batch is drawn from."""
-Step: TypeAlias = Callable[[int, int], None]
-"""Called with the steps done and all steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,6 @@ def train(
     course: Course,
     start: Mapping[str, NDArray[Any]] | None = None,
     teacher: tuple[Config, Mapping[str, NDArray[Any]]] | None = None,
-    step: Step | None = None,
 ) -> Trained:
     """Train from the weights of ``seed``; the tensors of ``start`` take the place of those it names.
 
@@ -79,7 +76,7 @@ def train(
         model = _model(config, seed)
         put_weights(model, start or {})
         source = None if teacher is None else loaded(*teacher)
-        losses = fit(model, config, course, source, step)
+        losses = fit(model, config, course, source)
         held_out = _held_out(model, config, course.data)
     finally:
         torch.set_num_threads(threads)
@@ -117,9 +114,7 @@ def put_weights(model: Any, weights: Mapping[str, NDArray[Any]]) -> None:
             own[name].copy_(torch.from_numpy(np.ascontiguousarray(array, np.float32)))
 
 
-def fit(
-    model: Any, config: Config, course: Course, teacher: Any = None, step: Step | None = None
-) -> list[float]:
+def fit(model: Any, config: Config, course: Course, teacher: Any = None) -> list[float]:
     """Train ``model`` where it is; the loss of every tenth step. See ``train``."""
     import torch
 
@@ -145,8 +140,6 @@ def fit(
         optimiser.step()
         if number % 10 == 9:
             losses.append(round(float(loss.detach()), 4))
-        if step is not None:
-            step(number + 1, course.steps)
     return losses
 
 

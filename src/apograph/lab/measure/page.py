@@ -39,7 +39,6 @@ def write_page(
     manifest: Manifest,
     rows: Sequence[Mapping[str, Any]],
     answers: Mapping[str, Mapping[str, Any]],
-    times: int = 999,
 ) -> None:
     """Fill the page in ``docs`` and draw its pictures. Raises OSError when there is no page."""
     page = docs / PAGE
@@ -48,7 +47,7 @@ def write_page(
     own = [r for r in some if r.row["group"] == "null"]
     names = sorted({r.row[side] for r in own for side in ("reference", "candidate")})
     modules = coins([load(release_path(folder, name)) for name in names])
-    fair = fairness(modules, times)
+    fair = fairness(modules)
     known = {(r.row["reference"], r.row["candidate"]): r.row for r in own}
     places = [(a, b) for n, a in enumerate(names) for b in names[n + 1 :]]
     same = agreement(modules, [known[place] for place in places])

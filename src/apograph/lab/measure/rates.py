@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def clopper_pearson(events: int, n: int, level: float = 0.95) -> float:
-    """One-sided upper bound of a rate (Clopper and Pearson 1934); 0 of 30 gives 0.095."""
+def clopper_pearson(events: int, n: int) -> float:
+    """One-sided upper bound of a rate at 95 % (Clopper and Pearson 1934); 0 of 30 gives 0.095."""
     from scipy.stats import beta
 
-    return 1.0 if events >= n else float(beta.ppf(level, events + 1, n - events))
+    return 1.0 if events >= n else float(beta.ppf(0.95, events + 1, n - events))
 
 
 def auc(positive: Sequence[float], negative: Sequence[float]) -> float:

@@ -23,6 +23,8 @@ from apograph.lab.vision.family import Member, items, train_member, trained, tun
 from apograph.lab.vision.train import Sample
 
 SLIPS = 300
+SEED = 0
+"""Of the drawn items, and the nonce of their commitment: the experiment comes out the same again."""
 NOISES = {"noise-1-708": "1/708", "noise-1-100": "1/100", "noise-1-40": "1/40"}
 NOISE_SEEDS = 5
 Told = Callable[[int, int, str], None]
@@ -87,9 +89,9 @@ class Asked:
     files: Mapping[str, Path]
 
 
-def ask_everybody(models: Models, folder: Path, told: Told, seed: int = 0) -> tuple[Asked, ...]:
+def ask_everybody(models: Models, folder: Path, told: Told) -> tuple[Asked, ...]:
     """Draw the private items, commit to them, and ask every release."""
-    drawn = dict(items(SLIPS, seed))
+    drawn = dict(items(SLIPS, SEED))
     sets: dict[str, dict[str, Sample]] = {"slip": {}, "screen": {}}
     for name, sample in drawn.items():
         sets[name.partition("-")[0]][name] = sample
@@ -97,7 +99,7 @@ def ask_everybody(models: Models, folder: Path, told: Told, seed: int = 0) -> tu
     asked = []
     for kind, samples in sets.items():
         path = write_items(samples, folder / "items", f"{kind}s.jsonl")
-        kept = dumps(commit(read_items(path), nonce=f"{seed:064x}"))  # before anybody is asked
+        kept = dumps(commit(read_items(path), nonce=f"{SEED:064x}"))  # before anybody is asked
         (folder / "items" / f"{kind}s.commitment.json").write_text(kept + "\n", "utf-8")
         files = {}
         for done, (name, release) in enumerate(releases.items()):

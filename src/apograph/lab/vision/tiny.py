@@ -89,7 +89,7 @@ def tokenizer() -> Tokenizer:
     return Tokenizer(tokenizers.Tokenizer.from_str(tokenizer_json()))
 
 
-def new_model(seed: int, config: Config = CONFIG) -> Model:
+def new_model(seed: int) -> Model:
     """A model with first weights drawn from ``seed``.
 
     The resampler's queries start as the positions of a line's columns of patches, and its query and key
@@ -103,9 +103,9 @@ def new_model(seed: int, config: Config = CONFIG) -> Model:
     from apograph.minicpmv.resampler import sincos_positions
 
     torch.manual_seed(seed)
-    model = Model(config)
-    width, count = config.hidden_size, config.query_num
-    depth = (2 * config.num_hidden_layers) ** -0.5
+    model = Model(CONFIG)
+    width, count = CONFIG.hidden_size, CONFIG.query_num
+    depth = (2 * CONFIG.num_hidden_layers) ** -0.5
     for name, layer in model.llm.named_modules():
         if isinstance(layer, nn.Linear):
             scale = depth if name.endswith(("o_proj", "down_proj")) else 1.0
@@ -117,9 +117,7 @@ def new_model(seed: int, config: Config = CONFIG) -> Model:
         filters = model.vpm.embeddings.patch_embedding.weight
         filters.sub_(filters.mean((1, 2, 3), keepdim=True)).mul_(5.0)
     nn.init.orthogonal_(model.resampler.proj)
-    across = sincos_positions(width, 2, count).mean(
-        0
-    )  # (count, width): the middle of each of a line's columns
+    across = sincos_positions(width, 2, count).mean(0)  # [count, width]: the middle of each column
     with torch.no_grad():
         model.resampler.query.copy_(across)
         projections = model.resampler.attn.in_proj_weight.view(3, width, width)
