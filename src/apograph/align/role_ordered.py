@@ -113,7 +113,7 @@ class _Run:
             m.writers[0] < m.readers[0] for m in layout.mlps
         )
         self.alphabetical = alphabetical
-        attention = self._attention(layout, width, alphabetical) if layout.attentions else None
+        attention = self._attention(layout, alphabetical) if layout.attentions else None
         layers = []
         for n in range(self.run.layers):
             own = [m for some in mlps for m in some[n]]
@@ -229,7 +229,7 @@ class _Run:
             made.append(found)
         return made
 
-    def _attention(self, layout: Layout, width: int, alphabetical: bool) -> list[Found]:
+    def _attention(self, layout: Layout, alphabetical: bool) -> list[Found]:
         readings = layout.attentions
         first = readings[0]
         candidates, given = sizes(first.queries, first.keys, self.config)

@@ -55,13 +55,14 @@ def _stretch(tensors: Sequence[Stored], at: int, width: int, kernels: Sequence[S
         if i in outside or t in kernels or abs(t.place - tensors[at].place) != abs(i - at):
             return False
         sides = (t.length,) if isinstance(t, Vector) else (t.rows, t.columns)
-        return width in sides or 3 * width in sides or any(_hidden(tensors, i, at))
+        return width in sides or 3 * width in sides or hidden(i)
 
-    def _hidden(all_: Sequence[Stored], i: int, at: int) -> list[bool]:
-        t = all_[i]
-        near = all_[max(0, i - 1) : i + 2]
+    def hidden(i: int) -> bool:
+        """Whether it is a vector as long as the other side of a matrix beside it, as a hidden bias."""
+        t = tensors[i]
+        near = tensors[max(0, i - 1) : i + 2]
         sides = [{s.rows, s.columns} for s in near if isinstance(s, Sheet)]
-        return [isinstance(t, Vector) and {t.length, width} == s for s in sides]
+        return isinstance(t, Vector) and {t.length, width} in sides
 
     first, stop = at, at + 1
     while first > 0 and inside(first - 1):

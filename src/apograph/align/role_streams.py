@@ -79,8 +79,8 @@ def _stream(width: int, own: list[Sheet], reader: Reader) -> Stream | None:
         return None
     turned, sure = _turned(plain, width, reader)
     turned_stacks, _ = _turned(stacks, width, reader) if stacks else (False, True)
-    pieces = [_piece(s, width, turned) for s in plain]
-    pieces += [p for s in stacks for p in _items(_piece(s, width, turned_stacks))]
+    pieces = [_piece(s, turned) for s in plain]
+    pieces += [p for s in stacks for p in _items(_piece(s, turned_stacks))]
     squares = tuple(p for p in pieces if p.out == p.inn)
     readers: dict[int, list[Piece]] = {}
     writers: dict[int, list[Piece]] = {}
@@ -93,7 +93,7 @@ def _stream(width: int, own: list[Sheet], reader: Reader) -> Stream | None:
     return Stream(width, tuple(h for h in hidden if h), squares, readers, writers, turned, sure)
 
 
-def _piece(sheet: Sheet, width: int, turned: bool) -> Piece:
+def _piece(sheet: Sheet, turned: bool) -> Piece:
     """Tables such as an embedding or a router stay as they are: [entries, width]."""
     view = replace(sheet.view, turned=turned)
     out, inn = (sheet.columns, sheet.rows) if turned else (sheet.rows, sheet.columns)

@@ -29,7 +29,7 @@ def renamed_tensors(case: Case) -> Iterator[Finding | Unexamined]:
         message=_message(found),
         strength=Strength("none"),
         measures=_measures(case, found, known),
-        exhibits=(Exhibit("rename_map", _map(case, found, known), Message("names.caption")),)
+        exhibits=(Exhibit("rename_map", _map(found, known), Message("names.caption")),)
         if found.rules
         else (),
         locations=tuple(
@@ -98,7 +98,7 @@ def _held(names: frozenset[str], pair: tuple[str, str]) -> bool:
     return pair[0] in names or pair[1] in names
 
 
-def _map(case: Case, found: Renaming, known: Explained[str]) -> dict[str, Json]:
+def _map(found: Renaming, known: Explained[str]) -> dict[str, Json]:
     return {
         "rules": [_rule(rule, found, known) for rule in found.rules],
         "unmatched": {

@@ -77,11 +77,11 @@ def tokenizer(spec: dict[str, Json]) -> Json:
                 contents[file.path] = data
     value, more = read_tokenizer(contents)
     if value is None:
-        value = _gguf_tokenizer(source, files, faults)
+        value = _gguf_tokenizer(source, files)
     return answer(value, [*faults, *more])
 
 
-def _gguf_tokenizer(source: Source, files: Mapping[str, File], faults: list[Unexamined]) -> Tokenizer | None:
+def _gguf_tokenizer(source: Source, files: Mapping[str, File]) -> Tokenizer | None:
     for path in shallowest(path for path in files if path.lower().endswith(".gguf")):
         try:
             opened = source.open(path)

@@ -34,7 +34,7 @@ def sources() -> dict[str, Path]:
         path = None if name in found or name in REGISTRY else _path(name)
         if path is not None:
             found[name] = path
-            waiting += _imported(name, path)
+            waiting += _imported(path)
     return {name: path for name, path in found.items() if not name.startswith("apograph.lab")}
 
 
@@ -46,7 +46,7 @@ def _path(name: str) -> Path | None:
     return None if spec is None or spec.origin is None else Path(spec.origin)
 
 
-def _imported(name: str, path: Path) -> list[str]:
+def _imported(path: Path) -> list[str]:
     """Names of modules, and of what may be one, in the import statements of a file, at any depth."""
     names = []
     for node in ast.walk(ast.parse(path.read_bytes())):
