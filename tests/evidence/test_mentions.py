@@ -6,6 +6,7 @@ import py_compile
 from pathlib import Path
 
 from apograph.align.names_of import names_of, squeeze
+from apograph.evidence.dates import day
 from apograph.evidence.mentions import bytecode, mentions_of_the_other
 from apograph.evidence.registry import Case
 from apograph.findings import Bearing, Finding, Unexamined
@@ -140,6 +141,9 @@ def test_names_in_bytecode(tmp_path: Path) -> None:
     assert isinstance(finding, Finding)
     assert finding.bearing is Bearing.SUPPORTING
     assert finding.exhibits[0].data["items"] == sorted(NAMES[:5])
+    ((*_, source, when, size),) = finding.exhibits[1].data["rows"]
+    written = (tmp_path / "old.py").stat()
+    assert (source, when, size) == (str(tmp_path / "old.py"), day(int(written.st_mtime)), written.st_size)
     (with_base,) = bytecode(Case(reference, candidate, bases=(base,)))
     assert isinstance(with_base, Finding)
     assert with_base.bearing is Bearing.CONTEXT

@@ -148,10 +148,18 @@ def _compiled(case: Case, side: Side, found: list[tuple[str, Bytecode]], theirs:
     names = sorted({name for part in shared.values() for name in part})
     gone = [name for name in names if name not in published]
     rows: list[Json] = [
-        [path, code.python_version, len(code.names), len(shared[path]), ", ".join(code.filenames[:1])]
+        [
+            path,
+            code.python_version,
+            len(code.names),
+            len(shared[path]),
+            ", ".join(code.filenames[:1]),
+            day(code.source_mtime),
+            code.source_size,
+        ]
         for path, code in sorted(found, key=lambda entry: -len(shared[entry[0]]))[:ROWS]
     ]
-    columns = ["file", "python", "names", "names_of_the_other", "source"]
+    columns = ["file", "python", "names", "names_of_the_other", "source", "source_time", "source_bytes"]
     listed = [*gone, *(name for name in names if name in published)]
     shown = {"items": listed[:ROWS], "more": max(0, len(listed) - ROWS)}
     return Finding(
