@@ -1,5 +1,6 @@
 """Answer files that are well formed, and the ways in which they are not."""
 
+import hashlib
 import json
 import zipfile
 from pathlib import Path
@@ -101,6 +102,36 @@ def test_harness_samples(tmp_path: Path) -> None:
     )  # fmt: skip
     (record,) = read_file(path)
     assert record[:5] == ("h:d0", "0", "2", "2", "p0")
+
+
+def test_lmms_eval_samples_as_they_are_written_now(tmp_path: Path) -> None:
+    """No task item, no arguments, no responses where a filter left them alone, one hash for all items."""
+    nothing = hashlib.sha256(b"null").hexdigest()
+    rows = [
+        {"doc_id": n, "target": "['12 May', \"May's\"]", "filtered_resps": [said], "doc_hash": nothing,
+         "prompt_hash": "p", "input": "What date?"}
+        for n, said in enumerate(("May's", "June", "[invalid]"))
+    ]  # fmt: skip
+    rows[1]["resps"] = [["In June"]]
+    found = list(read_file(jsonl(tmp_path / "s.jsonl", rows)))
+    assert [(r.answer, r.key) for r in found] == [
+        ("12 May", "12 May"),
+        ("June", "12 May"),
+        ("[invalid]", "12 May"),
+    ]
+    assert [r.identity for r in found] == ["h:" + content_hash("What date?", item=str(n)) for n in range(3)]
+    for target in ("[not a list", "[1, 2]", "[" * 5000):
+        rows[0]["target"] = target
+        assert next(iter(read_file(jsonl(tmp_path / "s.jsonl", rows)))).key == target
+
+
+def test_numbers_of_tables(tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("item,raw,margin,sigma\nq,a,1.5,0.01\nr,a,,\n")
+    assert [(r.margin, r.sigma) for r in read_file(table)] == [(1.5, 0.01), (None, None)]
+    for wrong in ("x", "nan", "1e999"):
+        table.write_text(f"item,raw,margin\nq,a,{wrong}\n")
+        assert refused(table).message.key == "readers.answers.field"
 
 
 def test_harness_likelihoods(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 
 from apograph.behaviour.items import dumps
+from apograph.behaviour.records import content_hash
 from apograph.behaviour.rows import AnswerFile
 from apograph.findings import Message, Refusal
 
@@ -156,6 +157,7 @@ def _record(responder: Responder, item: dict[str, Any], reply: Reply) -> dict[st
         "revision": reply.revision,
         "item": item["item"],
         "item_hash": item["item_hash"],
+        "content_hash": content_hash(item["prompt"], item["options"], item["image_hashes"]),
         "prompt_hash": prompt_hash(item),
         "decoding": {**responder.decoding, "template": TEMPLATE},
         "raw": reply.text,

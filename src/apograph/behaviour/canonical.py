@@ -22,6 +22,8 @@ _REFUSAL = re.compile(
     r"|(很?抱歉|对不起).{0,20}(无法|不能)",
     re.IGNORECASE | re.DOTALL,
 )
+_NO_ANSWER = frozenset({"[invalid]", "Failed to obtain answer via API."})
+"""What lm-evaluation-harness and VLMEvalKit put where an answer could not be parsed or was not had."""
 _LETTER = re.compile(r"[(\[]?([A-Z])(?:[)\].:,]|$)")
 _STATED = re.compile(r"\b(?:answer|choice|option)\b(?:\s+is)?\s*:?\s*[(\[*]*([A-Z])\b", re.IGNORECASE)
 
@@ -55,6 +57,8 @@ def canonical(answer: str, kind: Kind) -> str | int:
     """The comparable form of an answer, or EMPTY, REFUSED or FAILED."""
     if not answer or answer.isspace():
         return EMPTY
+    if answer.strip() in _NO_ANSWER:
+        return FAILED
     if kind == "choice":
         letter = choice(answer)
         if letter is not None:

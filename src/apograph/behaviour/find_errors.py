@@ -78,7 +78,8 @@ def compared(answers: Answers, named: int = 2) -> Finding:
                 sheet.count(j, MISSING),
             ]
         )
-    limits = [words("limit.names")] if any(item.startswith("i:") for item in sheet.items) else []
+    marks = {item[:2] for item in sheet.items}
+    limits = [words(f"limit.{how}") for how, mark in (("names", "i:"), ("shown", "p:")) if mark in marks]
     limits += [
         words("limit.dropped", name=short(answers.name(j)), twin=short(answers.name(twin)))
         for j, twin in answers.panel.dropped

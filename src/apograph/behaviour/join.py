@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
@@ -13,9 +13,10 @@ import numpy as np
 
 from apograph.behaviour.canonical import FAILED, MISSING, REFUSED, Kind, canonical, guess_kind, plain
 from apograph.behaviour.formats import read_records
-from apograph.behaviour.records import MAX_TEXT, Record
+from apograph.behaviour.records import MAX_TEXT, By, Record
 from apograph.behaviour.rows import AnswerFile
 from apograph.behaviour.sheet import Column, Sheet
+from apograph.findings import Refusal
 from apograph.release.refuse import refuse
 
 if TYPE_CHECKING:
@@ -26,9 +27,11 @@ _LOOK = 200
 
 @dataclass(slots=True)
 class _Table:
-    """What grows while files are read: items by identity, distinct texts, keys and prompts by row."""
+    """What grows while files are read: items by identity, distinct texts, keys and prompts by row; ``shown``
+    counts the answers whose prompt is known."""
 
     kind: Kind | None
+    by: By = "content"
     rows: dict[str, int] = field(default_factory=dict)
     codes: dict[str, int] = field(default_factory=dict)
     held: int = 0
@@ -37,6 +40,7 @@ class _Table:
     prompts: list[str | None] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     forms: dict[str | None, int] = field(default_factory=dict)
+    shown: int = 0
 
     def row(self, identity: str, name: str) -> int:
         found = self.rows.get(identity)
@@ -71,14 +75,38 @@ class _Table:
 def join(paths: Sequence[Path], key: Path | None = None, kind: Kind | None = None) -> Sheet:
     """Read and join answer files. ``key`` names a file of right answers; keys within the files count too.
 
+    Items are joined on the hash of their content. Files that do not meet so are joined on what the items
+    show, whatever they are called (no file may then show the same under two names); and on names alone only
+    where a file holds no content.
+
     Raises Refusal 2 when a file cannot be read, when the same item was asked with different prompts or has
     two keys, when a file answers an item twice differently, or when two files have no item in common.
     """
-    table = _Table(kind)
-    columns = [_read(path, table) for path in paths]
+    try:
+        return _join(paths, key, kind, "content")
+    except Refusal as refusal:
+        if refusal.message.key not in ("readers.answers.disjoint", "readers.answers.otherwise"):
+            raise
+        for by in ("shown", "name"):
+            try:
+                return _join(paths, key, kind, by)
+            except Refusal:
+                continue
+        raise
+
+
+def _join(paths: Sequence[Path], key: Path | None, kind: Kind | None, by: By) -> Sheet:
+    table = _Table(kind, by)
+    columns, bare = [], False
+    for path in paths:
+        before = table.shown
+        columns.append(_read(path, table))
+        bare |= table.shown == before
+    if by == "name" and not bare:
+        raise refuse("answers.disjoint", columns[-1].path, first=columns[0].path)
     if key is not None:
-        _read_key(key, table)
-    n = len(table.rows)
+        _read_key(key, table, columns[0].path)
+    n, identities = len(table.rows), tuple(table.rows)
     names = _distinct([column.name for column in columns])
     filled = tuple(
         Column(
@@ -94,17 +122,38 @@ def join(paths: Sequence[Path], key: Path | None = None, kind: Kind | None = Non
         for name, column in zip(names, columns, strict=True)
     )
     for column in filled[1:]:
-        if not ((filled[0].codes != MISSING) & (column.codes != MISSING)).any():
-            raise refuse("answers.disjoint", column.path, first=filled[0].path)
+        _meet(filled[0], column, table)
     return Sheet(
         table.kind or "text",
-        tuple(table.rows),
+        identities,
         filled,
         np.frombuffer(table.keys, dtype=np.int32),
         np.frombuffer(table.options, dtype=np.int16),
         tuple(table.codes),
         tuple(table.names),
     )
+
+
+def _meet(first: Column, other: Column, table: _Table) -> None:
+    """Refuse two files that show different things under one name, or that have no item in common."""
+    one, two = first.codes != MISSING, other.codes != MISSING
+    apart = [{table.names[row] for row in np.flatnonzero(rows).tolist()} for rows in (one & ~two, two & ~one)]
+    if alike := (apart[0] & apart[1]) - {""}:
+        called = [_called(np.flatnonzero(rows).tolist(), table.names) for rows in (one, two)]
+        for name in sorted(alike & called[0].keys() & called[1].keys()):
+            raise refuse("answers.otherwise", other.path, item=name)
+    if not (one & two).any():
+        raise refuse("answers.disjoint", other.path, first=first.path)
+
+
+def _called(rows: Iterable[int], names: Sequence[str]) -> dict[str, int]:
+    """The rows by what their items are called, as far as one name means one item."""
+    found: dict[str, int] = {}
+    twice = set()
+    for row in rows:
+        if found.setdefault(names[row], row) != row:
+            twice.add(names[row])
+    return {name: row for name, row in found.items() if name not in twice}
 
 
 def _padded(values: NDArray[Any], n: int, filler: float) -> NDArray[Any]:
@@ -117,7 +166,7 @@ def _distinct(names: list[str]) -> list[str]:
 
 def _read(path: Path, table: _Table) -> Column:
     file = AnswerFile(path)
-    records = read_records(file)
+    records = read_records(file, by=table.by)
     head = list(islice(records, _LOOK))
     if table.kind is None:
         table.kind = guess_kind([r.answer for r in head if r.answer], [r.options for r in head])
@@ -127,6 +176,7 @@ def _read(path: Path, table: _Table) -> Column:
     repeats: dict[int, list[int]] = {}
     model, sigma = "", None
     row_of, form_of, keys = table.rows.get, table.forms.get, table.keys
+    called, by_shown = dict[int, str](), table.by == "shown"
     for record in chain(head, records):  # a million times over: what is known already is looked up in place
         identity, item, answer, key, prompt_hash, sample, margin, state, options, named, noise = record
         row = row_of(identity)
@@ -134,6 +184,8 @@ def _read(path: Path, table: _Table) -> Column:
             row = table.row(identity, item)
         if row >= len(codes):
             codes.append(MISSING)
+        if by_shown and called.setdefault(row, item) != item:
+            raise refuse("answers.disjoint", file.path, first=item)
         code = None if state else form_of(answer)
         if code is None:
             code = _code(record, table, file)
@@ -183,6 +235,7 @@ def _note(record: Record, row: int, table: _Table, file: AnswerFile) -> None:
         if table.prompts[row] not in (None, record.prompt_hash):
             raise refuse("answers.prompts", file.path, item=record.item or record.identity)
         table.prompts[row] = record.prompt_hash
+        table.shown += 1
     if record.options:
         table.options[row] = min(record.options, 32767)
 
@@ -192,13 +245,15 @@ def _key_code(key: str, table: _Table, path: str) -> int:
     return form if form >= 0 else table.code(plain(key), path)
 
 
-def _read_key(path: Path, table: _Table) -> None:
-    """Keys from a file of their own: its ``key`` field, or its answers; joined on identity, else on the
-    item's name where the answers carry no content."""
+def _read_key(path: Path, table: _Table, first: str) -> None:
+    """Keys from a file of their own: its ``key`` field, or its answers; joined as the answers are,
+    or, where it holds no content, on names of which each means one item."""
     file = AnswerFile(path)
-    met = 0
-    for record in read_records(file, keys=True):
-        row = table.rows.get(record.identity, table.rows.get("i:" + record.item))
+    called, met = _called(range(len(table.names)), table.names), 0
+    for record in read_records(file, keys=True, by=table.by):
+        row = table.rows.get(record.identity)
+        if row is None and record.identity.startswith("i:"):
+            row = called.get(record.item)
         given = record.key or record.answer
         if row is None or not given:
             continue
@@ -208,4 +263,4 @@ def _read_key(path: Path, table: _Table) -> None:
             raise refuse("answers.keys", file.path, item=record.item or record.identity)
         table.keys[row] = code
     if not met:
-        raise refuse("answers.disjoint", file.path, first="")
+        raise refuse("answers.disjoint", file.path, first=first)

@@ -35,6 +35,18 @@ class AnswerFile:
         """SHA-256 (hex) of the bytes read so far."""
         return self._digest.hexdigest()
 
+    def check(self, fits: bool) -> None:
+        """Raise Refusal 2 for the present row unless it ``fits``."""
+        if not fits:
+            raise refuse("answers.field", self.path, row=self.row)
+
+    def text(self, value: Any) -> str | None:
+        """Text as it is, numbers and truth values as JSON writes them, None for null; else refused."""
+        if value is None or isinstance(value, str):
+            return value
+        self.check(isinstance(value, bool | int | float))
+        return json.dumps(value)
+
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The rows. Raises Refusal 2 for what cannot be read as answers, 5 for a limit (rows, row length)."""
         with self._stream as stream:
