@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import tomllib
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
 from apograph.cli import COMMANDS, application
+from apograph.evidence import Case, registry
+from tests.evidence.fakes import FakeRelease
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -49,6 +53,21 @@ def test_every_argument_and_option_has_help(name: str) -> None:
     command = application([name]).commands[name]
     assert command.help
     assert [parameter.name for parameter in command.params if not getattr(parameter, "help", None)] == []
+
+
+def test_the_example_for_contributors_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (DOCS.parent / "CONTRIBUTING.md").read_text("utf-8")
+    source, words = re.findall(r"```(?:python|toml)\n(.*?)```", text, re.DOTALL)
+    monkeypatch.setattr(registry, "_registered", {})
+    example: dict[str, Any] = {}
+    exec(source, example)
+    sides = FakeRelease({"a.py": "1", "b.py": "1"}), FakeRelease({"b.py": "2", "c.py": "2"})
+    (finding,) = example["common_paths"](Case(*sides))
+    known = tomllib.loads(words)["paths"]["common"]
+    assert finding.message.params == {"n": 1}
+    assert {m.key for m in (finding.message, *finding.alternatives)} == {
+        f"paths.common.{name}" for name in known.keys() - {"title", "explain"}
+    }
 
 
 def test_every_exhibit_kind_is_documented() -> None:

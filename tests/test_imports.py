@@ -14,7 +14,7 @@ SRC = Path(__file__).parents[1] / "src" / "apograph"
 PATH = ("release", "align", "evidence", "weigh", "report", "cli")
 OPEN = {"findings", "plain", "__version__"}
 """What every room may import."""
-APART = ("behaviour", "minicpmv", "collection")
+APART = ("behaviour", "minicpmv")
 """Rooms that only the command line (and the lab) enters; they may use all of the path before it."""
 HEAVY = ("torch", "transformers", "numba", "scipy", "pygit2", "jinja2", "numpy", "gguf")
 

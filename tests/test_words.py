@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from apograph.evidence import all_examiners
 from apograph.report.words import catalogue, languages
 
 SRC = Path(__file__).parents[1] / "src" / "apograph"
@@ -147,6 +148,10 @@ def test_every_finding_is_explained() -> None:
     assert len(ids) > 40
     kinds = ("title", "explain")
     assert [f"{i}.{kind}" for i in sorted(ids) for kind in kinds if f"{i}.{kind}" not in catalogue()] == []
+
+
+def test_every_channel_has_a_name() -> None:
+    assert [e.channel for e in all_examiners() if f"channel.{e.channel}" not in catalogue()] == []
 
 
 def _starts_with_text(node: ast.expr) -> bool:

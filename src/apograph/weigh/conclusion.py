@@ -56,9 +56,8 @@ def conclude(
 def _of_files(
     findings: Sequence[Finding], same_digest: bool, bases_given: bool, ran: frozenset[str]
 ) -> Conclusion:
-    compared = any(
-        f.channel == "weights" for f in findings
-    )  # the examiner also ends when it had none to read
+    # The examiner also ends when it had none to read.
+    compared = any(f.channel == "weights" for f in findings)
     notes = () if compared else (Message("conclusion.note.no_weights"),)
     if same_digest:
         return Conclusion("identical", Message("conclusion.identical"), ("files.identical",), notes=notes)
