@@ -1,7 +1,7 @@
 """What makes tests the same on a busy machine.
 
-One thread for each test process: the matrices of tests are small, and threads of BLAS that wait for each other
-take several times as long as the work. No property test fails because drawing its examples took long.
+One thread for each test process: the matrices of tests are small, and threads of BLAS that wait for each
+other take several times as long as the work. No property test fails because drawing its examples took long.
 """
 
 import os
