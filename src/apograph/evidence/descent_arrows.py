@@ -5,47 +5,72 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from apograph.evidence.noise_law import noise_law
-from apograph.evidence.transformation import RELATED, Transformation
-from apograph.findings import Exhibit, Finding, Json, Measure, Message, Side, Strength
+from apograph.evidence.noise_law import NoiseLaw, clean_side, noise_law
+from apograph.evidence.transformation import RELATED, Kind, Transformation
+from apograph.findings import Exhibit, Finding, Json, Measure, Message, Param, Side, Strength
 
 MARKS = {"quantised": "grid", "cast": "bits", "pruned": "zeros", "low_rank": "rounding"}
 """Classes whose source shows, and the mark that shows it."""
+CHANGED: tuple[Kind, ...] = ("quantised", "pruned", "noise", "low_rank", "fine_tuned", "merged")
+"""Classes of matrices that differ; a cast that is not exact differs by rounding alone."""
 NEAR, TIMES, AGREE = 0.02, 3.0, 0.9
 """One slope within 0.02 of 1, the other at least three times as far, and nine of ten matrices that agree."""
 FEWEST = 5
 
 
+def source_of(told: Sequence[Transformation], law: NoiseLaw | None) -> Side | None:
+    """The side to which every mark points. None where matrices differ without one: two that were made from a
+    third may each have left other parts of it as they were, or rounded, and those prove nothing."""
+    trained = [t for t in told if t.matrix and not t.computed]
+    sides = {t.source for t in trained if t.source is not None}
+    sides |= {law.source} if law is not None and law.source is not None else set()
+    source = sides.pop() if len(sides) == 1 else None
+    return None if source is not None and unmarked(trained, law) else source
+
+
+def unmarked(told: Sequence[Transformation], law: NoiseLaw | None) -> int:
+    """How many matrices differ by more than their class explains, and bear no mark. Beside noise, one is
+    explained whose difference is uncorrelated with the same side: it has that noise and more."""
+    open_ = [t for t in told if t.matrix and t.kind in CHANGED and t.source is None]
+    noise = law.source if law is not None else None
+    if noise is None:
+        return len(open_)
+    others = [t for t in open_ if t.kind != "noise"]
+    return 0 if not others or clean_side([t.moments for t in others]) == noise else len(others)
+
+
 def arrows(told: Sequence[Transformation]) -> Iterator[Finding]:
-    """The marks of both sides, by kind and number of tensors; nothing where there is none."""
+    """The marks of both sides, by kind and number of matrices; nothing where there is none."""
+    trained = [t for t in told if t.matrix and not t.computed]
     counted: Counter[tuple[str, Side]] = Counter()
-    for t in told:
-        if t.source is not None and t.kind in MARKS and not t.computed:
+    for t in trained:
+        if t.source is not None and t.kind in MARKS:
             counted[MARKS[t.kind], t.source] += 1
-    law = noise_law([t for t in told if not t.computed])
+    law = noise_law(trained)
     if law is not None and law.source is not None:
         again = law.equal >= 0.5 * law.pairs > 0
         counted["same_noise" if again else "noise", law.source] = law.tensors
     if not counted:
         return
-    sides = {side for _, side in counted}
-    arrow = sides.pop() if len(sides) == 1 else None
+    arrow, sides = source_of(trained, law), {side for _, side in counted}
     rows: list[Json] = [
         [_said(f"mark.{mark}"), n, _said(f"side.{side}"), _said(f"forger.{mark}")]
         for (mark, side), n in sorted(counted.items())
     ]
     columns: list[Json] = ["arrow_mark", "weights_tensors", "arrow_source", "arrow_forger"]
+    key = arrow or ("mixed" if len(sides) > 1 else "unmarked")
+    params: dict[str, Param] = {"n": sum(counted.values()), "unmarked": unmarked(trained, law)}
     yield Finding(
         id="weights.arrows",
         channel="weights",
-        message=Message(f"weights.arrows.{arrow or 'mixed'}", {"n": sum(counted.values())}),
+        message=Message(f"weights.arrows.{key}", params),
         strength=Strength("descriptive"),
         measures=tuple(
             Measure(f"arrow_{side}", sum(n for (_, s), n in counted.items() if s == side))
             for side in ("reference", "candidate")
         ),
         exhibits=(Exhibit("table", {"columns": columns, "rows": rows}, Message("weights.arrows.caption")),),
-        limits=(Message("weights.arrows.limit"),),
+        limits=(Message("weights.arrows.limit"), Message("weights.arrows.near")),
         arrow=arrow,
     )
 
@@ -56,8 +81,9 @@ def _said(key: str) -> Json:
 
 def slopes(told: Sequence[Transformation]) -> Iterator[Finding]:
     """Slopes of each side on the other without a base (errors in variables): the child's slope on its parent
-    is 1, the parent's on its child less. Says nothing where a mark decides or matrices are few."""
-    usual = [t for t in told if t.kind in (*RELATED, "correlated") and t.kind != "identical"]
+    is 1, the parent's on its child less. Says nothing where a mark decides or matrices are few; in another
+    basis zeros do not show, and pruning reverses slopes."""
+    usual = [t for t in told if t.kind in (*RELATED, "correlated") and t.kind != "identical" and not t.turned]
     if len(usual) < FEWEST or any(t.kind in MARKS for t in usual):
         return
     votes = Counter(_vote(t) for t in usual)

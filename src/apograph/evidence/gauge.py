@@ -15,13 +15,14 @@ from statistics import median
 from apograph.align.gauge import AlignedStore, Gauge, ModuleMap, recover
 from apograph.align.tensors import Match, Matching, Part
 from apograph.evidence import weights, weights_tables
+from apograph.evidence.descent_arrows import source_of
 from apograph.evidence.first_look import elsewhere, small
 from apograph.evidence.gauge_judge import FAMILIES, Judged, judged
 from apograph.evidence.noise_law import noise_law
 from apograph.evidence.registry import Case, examiner
 from apograph.evidence.registry import Part as Needs
 from apograph.evidence.rounding import FLOATS
-from apograph.evidence.set_aside import COMPUTED, set_aside
+from apograph.evidence.set_aside import COMPUTED, from_values, set_aside
 from apograph.evidence.sides import Weights, roles_of, sides, stores_of
 from apograph.evidence.stream import stream
 from apograph.evidence.transformation import RELATED, Transformation, transformation
@@ -164,17 +165,21 @@ def _behind(
     if aligned is stores[1]:
         case.shared[ALIGNED] = Aligned(compared, found, tuple(verdict.counts))
     law = noise_law(compared.compared)
-    yield _finding(plain, compared, found, verdict, weights.arrow_of(compared.compared, law))
+    yield _finding(plain, compared, found, verdict, source_of(compared.compared, law))
     if law is not None and noise_law(plain.compared) is None:
         yield weights.noise_finding(law, compared)
 
 
 def _rounded(told: Transformation, aligned: AlignedStore) -> Transformation:
     """A cast, where a tensor had to be turned and what is left of the difference is no more than rounding to
-    the candidate's type leaves: turned, it is no longer bounded element by element, but its sum is."""
+    the candidate's type leaves: turned, it is no longer bounded element by element, but its sum is. A turned
+    tensor shows no source: zeros and grids are gone, and what was pruned looks like the cleaner side."""
     name = told.match.candidate.name
     kind = FLOATS.get(aligned.dtype(name))
-    if not told.matrix or kind is None or aligned.exact(name) or told.kind == "unrelated":
+    if not told.matrix or aligned.exact(name):
+        return told
+    told = replace(told, turned=True, source=None)
+    if kind is None or told.kind == "unrelated":
         return told
     bound = ROUNDED * 2.0 ** -(kind.bits + 1) + MAPPED
     if told.moments.sum_dd <= bound**2 * told.moments.sum_aa:
@@ -193,6 +198,7 @@ def _shares(plain: Compared, aligned: Compared, kinds: Sequence[str]) -> float:
         t.moments.n
         for t in aligned.compared
         if t.kind in kinds
+        and (kinds is RELATED or from_values(t))
         and t.match.reference.name not in seen
         and (known is None or t.match.candidate.name in known)
     )

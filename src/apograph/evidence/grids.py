@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from apograph.evidence.rounding import FloatType
+
 GROUPS = (32, 64, 128, 256)
 """Sizes of groups that share a scale in common formats; a whole row is tried as well."""
 MOST = 64
@@ -15,6 +17,12 @@ MOST = 64
 _FIRST = 8
 _FIT = 0.9
 _TOLERANCE = 0.1
+_ELEMENTS = 2**20
+"""Elements in which roundings are looked at."""
+_STRAY, _STRAY_OF_EXPECTED = 1e-3, 0.1
+"""Shares of elements on the other side of a boundary that still count as none: of all, and of those that a
+third release would have there."""
+_EXPECTED = 10
 # Normal Float 4: quantiles of the normal law at evenly spaced levels (Dettmers et al. 2023, appendix E).
 _NF4 = np.array(
     (
@@ -41,10 +49,11 @@ def grid_of(values: NDArray[Any]) -> Grid | None:
     """The grid of a matrix [rows, columns], by the smallest group that fits; None when there is none.
 
     Uniform: the distinct values of a group are whole multiples of one step apart and span at most 256 steps.
-    Values rounded to bfloat16 after they were dequantised show 4-bit grids only.
+    Values rounded to bfloat16 after they were dequantised show 4-bit grids only. Groups may run over the ends
+    of rows, where all rows are there.
     """
     width = values.shape[1]
-    for group in (*(g for g in GROUPS if g < width and width % g == 0), width):
+    for group in (*(g for g in GROUPS if g < width and values.size % g == 0), width):
         if group < 16:
             continue
         rows = values.reshape(-1, group)
@@ -92,3 +101,46 @@ def _steps(row: NDArray[np.float64]) -> tuple[float, int]:
     levels = round((distinct[-1] - distinct[0]) / step) + 1
     # A continuous law has its smallest gap far below the mean one, and no gap a multiple of it.
     return (step, levels) if off < _TOLERANCE and levels <= 260 else (0.0, 0)
+
+
+def rounds_to(a: NDArray[Any], b: NDArray[Any], grid: Grid, own: FloatType | None) -> bool:
+    """Whether ``b``, on ``grid``, is what rounding ``a`` [rows, columns] to nearest gives.
+
+    Two roundings of a third differ in what lay between ``a`` and a boundary of the grid. ``own`` is the type
+    to which ``a`` itself was rounded, None for one that lost nothing: with it there have to be enough
+    elements so near to a boundary that a third's would be seen on its other side. A scale kept in float16
+    moves boundaries by 2^-11 of the value.
+    """
+    few = max(1, _ELEMENTS // grid.group)
+    x, y = (v.reshape(-1, grid.group)[:few].astype(np.float64) for v in (a, b))
+    beyond = _beyond_nf4(x, y) if grid.kind == "nf4" else _beyond_step(x, y)
+    slack = np.abs(x) * 2.0**-10 + 1e-3 * np.abs(y).max(axis=1, keepdims=True) * 2.0**-grid.bits
+    off = np.count_nonzero(beyond > slack)
+    if own is None:
+        return bool(off <= _STRAY * x.size)
+    unit, near = own.ulp(x), np.abs(beyond)
+    expected = np.sum(np.where(near > slack, np.maximum(0.5 - near / unit, 0.0), 0.0))
+    return bool(expected >= _EXPECTED and off <= _STRAY_OF_EXPECTED * expected)
+
+
+def _beyond_step(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far x lies beyond half a step from y, by groups; never beyond the ends of a group's levels."""
+    gaps = np.diff(np.sort(y, axis=1), axis=1)
+    least = np.where(gaps > 1e-4 * np.abs(y).max(axis=1, keepdims=True), gaps, np.inf).min(axis=1)
+    low, high = y.min(axis=1, keepdims=True), y.max(axis=1, keepdims=True)
+    span = (high - low)[:, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        step = np.where(np.isfinite(least), span / np.rint(span / least), np.inf)[:, None]
+    open_end = ((y == high) & (x > y)) | ((y == low) & (x < y))
+    found: NDArray[np.float64] = np.where(open_end, -np.inf, np.abs(x - y) - step / 2)
+    return found
+
+
+def _beyond_nf4(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same for the levels of Normal Float 4."""
+    scale = np.maximum(np.abs(y).max(axis=1, keepdims=True), 1e-300)
+    middle = (_NF4[1:] + _NF4[:-1]) / 2
+    code = np.searchsorted(middle, y / scale)
+    edges = np.concatenate([[-np.inf], middle, [np.inf]])
+    found: NDArray[np.float64] = np.maximum(edges[code] - x / scale, x / scale - edges[code + 1]) * scale
+    return found

@@ -62,8 +62,16 @@ def noise_law(told: Sequence[Transformation]) -> NoiseLaw | None:
         pairs=len(likeness),
         equal=sum(r > EQUAL for r in likeness),
         likeness=float(np.median(likeness)) if likeness else None,
-        source=clean_side([t.moments for t in noisy]),
+        source=_source([t.moments for t in noisy if not t.turned]),
     )
+
+
+def _source(moments: Sequence[Moments]) -> Side | None:
+    """The clean side, unless its values are coarser than the other's: then both may come from a third."""
+    side = clean_side(moments)
+    bits = [max((m.bits_a for m in moments), default=0), max((m.bits_b for m in moments), default=0)]
+    own, other = bits if side == "reference" else bits[::-1]
+    return side if own >= other else None
 
 
 def clean_side(moments: Sequence[Moments]) -> Side | None:

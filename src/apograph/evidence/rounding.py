@@ -28,6 +28,12 @@ class FloatType:
         unit: NDArray[np.float64] = np.ldexp(1.0, exponent - self.bits)
         return unit
 
+    def nearest(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """The values as this type holds them, ties to even; those beyond its range stay."""
+        unit = self.ulp(values)
+        found: NDArray[np.float64] = np.rint(values / unit) * unit
+        return found
+
 
 FLOATS = {
     "F64": FloatType("F64", 52, -1022),

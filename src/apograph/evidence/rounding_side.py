@@ -12,8 +12,9 @@ from apograph.findings import Side
 
 ENOUGH = 100
 """Elements of each kind below which nothing is said."""
-FITS = 0.7, 1.4
-"""Mean square of what is left, over ulp^2 / 12, where the rounding was that type's at that magnitude."""
+FITS = 0.5, 2.0
+"""Mean square of what is left, over ulp^2 / 12, where the rounding was that type's at that magnitude: nearer
+to 1 than to the 4 or 1/4 of the other side's magnitude. Two roundings leave 5 in one kind of elements."""
 
 
 def source_of_product(
@@ -24,7 +25,8 @@ def source_of_product(
     Whoever merges a product rounds the *sum*: what is left beside the product is uniform within half a unit
     in the last place at the sum's magnitude, not at the other side's. Elements whose magnitude crossed a
     power of two, up or down, tell the two apart (mean squares 1 and 1 against 4 and 1/4). None where it does
-    not show.
+    not show; and where the source would be of a finer type: two that each merged a product of their own into
+    a third look like that, as the finer one's rounding is lost in the other's.
     """
     if type_a is None or type_b is None:
         return None
@@ -45,4 +47,8 @@ def source_of_product(
         ratios = [(float(np.mean(left[g] ** 2)) - fitted) * 12 / float(np.mean(unit[g] ** 2)) for g in groups]
         if ratios and all(FITS[0] < r < FITS[1] for r in ratios):
             fitting.append(source)
-    return fitting[0] if len(fitting) == 1 else None
+    if len(fitting) != 1:
+        return None
+    types: dict[Side, FloatType] = {"reference": type_a, "candidate": type_b}
+    finer = types[fitting[0]].bits > types["candidate" if fitting[0] == "reference" else "reference"].bits
+    return None if finer else fitting[0]

@@ -11,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apograph.align.tensors import Match
+from apograph.evidence.casts import SIDES, cast_between
 from apograph.evidence.computed_tables import computed_table, table_rows
-from apograph.evidence.grids import Grid, grid_of
+from apograph.evidence.grids import Grid, grid_of, rounds_to
 from apograph.evidence.moments import Moments, values_of
-from apograph.evidence.rounding import FLOATS, FloatType, Noise, float_type, noise_between
+from apograph.evidence.rounding import FLOATS, Noise, float_type, noise_between
 from apograph.evidence.rounding_side import source_of_product
 from apograph.evidence.samples import sampled_rows
 from apograph.evidence.spectra import EDGE, spectrum
-from apograph.evidence.stream import BLOCK, stored
+from apograph.evidence.stream import stored
 from apograph.findings import Side
 from apograph.release.tensor_store import TensorStore
 
@@ -47,6 +48,7 @@ SIDE = 16
 """A tensor with a smaller side is no matrix: too little to tell how it was changed, or whether at all."""
 _COMPUTED = re.compile(r"position|rotary|inv_freq|mask|buffer", re.IGNORECASE)
 _INTEGER = re.compile("[IU][0-9]+$|BOOL$")
+_KEPT_EQUAL = 0.99
 _KURTOSIS = 0.05
 _PRUNED, _STRAY = 0.01, 0.1
 _KEPT = 8192
@@ -54,12 +56,13 @@ _KEPT = 8192
 
 @dataclass(frozen=True, slots=True)
 class Transformation:
-    """``source`` is the side that this pair alone shows to have come first (noise needs
-    several: ``noise_law.clean_side``). ``sigma`` with its 95 % interval
+    """``source`` is the side that this pair alone shows to have come first: the other is exactly what the
+    class makes of it (noise needs several: ``noise_law.clean_side``). ``sigma`` with its 95 % interval
     for noise, the root mean square of the difference otherwise; ``share`` of the elements looked at from
     which it comes; ``rank``, ``grid`` and ``zeros`` (share of zeros made) where the class has them. ``edge``
     is the largest singular value over that of white noise. ``head`` keeps the first differences of noise.
-    ``table`` says that the reference's values are such as software computes (``computed_tables``).
+    ``table`` says that the reference's values are such as software computes (``computed_tables``); ``turned``
+    that one side's were computed by a map between two bases (``evidence.gauge``): any change looks normal.
     ``parts`` of a merge (``merge_classes``): names of releases, the other side among them, and coefficients,
     which add up to 1."""
 
@@ -81,6 +84,7 @@ class Transformation:
     into: str | None = None
     head: NDArray[np.float32] | None = None
     table: bool = False
+    turned: bool = False
     parts: tuple[tuple[str, float], ...] = ()
 
     @property
@@ -109,11 +113,12 @@ class _Pair:
     ) -> None:
         self.match, self.m, self.stores = match, moments, (reference, candidate)
         names = match.reference.name, match.candidate.name
-        dtypes = [store.dtype(name) for store, name in zip(self.stores, names, strict=True)]
+        self.dtypes = [store.dtype(name) for store, name in zip(self.stores, names, strict=True)]
         bits = moments.bits_a, moments.bits_b
-        self.types = [float_type(d, b, moments.n) for d, b in zip(dtypes, bits, strict=True)]
+        self.types = [float_type(d, b, moments.n) for d, b in zip(self.dtypes, bits, strict=True)]
         shape = reference.infos[names[0]].shape or (0,)
-        self.matrix = min(shape[0], moments.n // max(shape[0], 1)) >= SIDE and not _INTEGER.match(dtypes[0])
+        side = min(shape[0], moments.n // max(shape[0], 1))
+        self.matrix = side >= SIDE and not _INTEGER.match(self.dtypes[0])
         self.r = moments.correlation
 
     def told(self) -> Transformation:
@@ -122,8 +127,8 @@ class _Pair:
             return self._of("identical" if m.n else "constant")
         if self.r is None:
             return self._of("constant")
-        if (into := self._cast()) is not None:
-            coarse, side = into
+        if (cast := cast_between(self.types, self.dtypes, m.n, self._values)) is not None:
+            coarse, side = cast
             return self._of("cast", source=side, into=coarse.name)
         if not self.matrix:
             return self._of("vector")
@@ -138,22 +143,6 @@ class _Pair:
         more.setdefault("sigma", self.m.sigma)
         more.setdefault("n", self.m.used)
         return Transformation(self.match, self.m, kind, self.matrix, correlation=self.r, **more)
-
-    def _cast(self) -> tuple[FloatType, Side] | None:
-        """The coarser type, and the finer side, when every difference is within half a unit of it."""
-        a, b = self.types
-        if a is None or b is None or a.bits == b.bits:
-            return None
-        coarse, fine, side = (b, 0, "reference") if b.bits < a.bits else (a, 1, "candidate")
-        step = BLOCK
-        for start in range(0, self.m.n, step):
-            stop = min(start + step, self.m.n)
-            x, y = self._values(start, stop)
-            with np.errstate(invalid="ignore"):
-                off = np.abs(y - x) > 0.5 * coarse.ulp((x, y)[fine])
-            if off.any():
-                return None
-        return coarse, side  # type: ignore[return-value]
 
     def _values(self, start: int, stop: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         a = values_of(stored(self.stores[0], self.match.reference, start, stop)).astype(np.float64)
@@ -181,28 +170,39 @@ class _Pair:
         return abs(_correlation(a[off], b[off])) <= CHANCE / math.sqrt(a.size)
 
     def _grid(self, a: NDArray[Any], b: NDArray[Any]) -> Transformation | None:
-        """Quantised: one side on a grid that the other is not on, and half a step between them. Two that are
-        both stored in quantised types may each come from a third: no side is the source."""
+        """Quantised: one side on a grid that the other is not on. The other is the source if it is itself no
+        quantised one and these are its values, each rounded to the nearest level; else both may come from a
+        third."""
         grids = [grid_of(v) for v in (a, b)]
-        if (grids[0] is None) == (grids[1] is None):
+        if (grids[0] is None) == (grids[1] is None) or abs(self.r or 0) <= 0.5:
             return None
-        grid, side = (grids[0], "candidate") if grids[0] is not None else (grids[1], "reference")
-        source = None if self.types == [None, None] else side
-        return self._of("quantised", source=source, grid=grid) if abs(self.r or 0) > 0.5 else None
+        fine = 1 if grids[0] is not None else 0
+        grid, own = grids[1 - fine], self.types[fine]
+        source: Side | None = None
+        if grid is not None and own is not None:
+            lossless = own.bits >= FLOATS["F32"].bits
+            nearest = rounds_to((a, b)[fine], (a, b)[1 - fine], grid, None if lossless else own)
+            source = SIDES[fine] if nearest else None
+        return self._of("quantised", source=source, grid=grid)
 
     def _pruned(self, a: NDArray[Any], b: NDArray[Any]) -> Transformation | None:
         """Exact zeros on one side only, and what is left nearly as it was. Of two that were each pruned or
-        rounded on their own, each has zeros that the other has not."""
+        rounded on their own, each has zeros that the other has not. The other is the source if it has next to
+        no zeros itself, and what is left is exactly its values, or their rounding."""
         own = self.m.zero_a - self.m.zero_both, self.m.zero_b - self.m.zero_both
         if min(own) > _STRAY * max(own):
             return None
-        for x, y, zeros, side in ((a, b, own[1], "reference"), (b, a, own[0], "candidate")):
+        for fine, x, y, zeros in ((0, a, b, own[1]), (1, b, a, own[0])):
             kept = y != 0
             if zeros < _PRUNED * self.m.n or np.count_nonzero(kept) < 100:
                 continue
             same = np.corrcoef(x[kept], y[kept])[0, 1]
             if same > FINE_TUNED:
-                return self._of("pruned", source=side, zeros=zeros / self.m.n)
+                into = self.types[1 - fine] or FLOATS["F32"]
+                equal = np.mean(into.nearest(x[kept].astype(np.float64)) == y[kept]) >= _KEPT_EQUAL
+                sure = equal and self.m.zero_both <= _STRAY * zeros
+                source = SIDES[fine] if sure else None
+                return self._of("pruned", source=source, zeros=zeros / self.m.n)
         return None
 
     def _difference(self, a: NDArray[Any], b: NDArray[Any]) -> Transformation:

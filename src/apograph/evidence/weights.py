@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 from apograph.align.tensors import Matching, in_order, match_tensors
 from apograph.evidence import coins, weights_tables
+from apograph.evidence.descent_arrows import source_of
 from apograph.evidence.merge_classes import merged
 from apograph.evidence.noise_law import NoiseLaw, noise_law
 from apograph.evidence.registry import Case, Part, examiner
-from apograph.evidence.set_aside import COMPUTED, Aside, set_aside
+from apograph.evidence.set_aside import COMPUTED, Aside, from_values, set_aside
 from apograph.evidence.sides import roles_of, sides
 from apograph.evidence.stream import stream
 from apograph.evidence.stream_state import kept
 from apograph.evidence.transformation import RELATED, Transformation, transformation
-from apograph.findings import Bearing, Finding, Measure, Message, Param, Refusal, Side, Strength, Unexamined
+from apograph.findings import Bearing, Finding, Measure, Message, Param, Refusal, Strength, Unexamined
 from apograph.release.safetensors_header import element_count
 from apograph.release.tensor_store import TensorStore
 
@@ -58,10 +59,11 @@ class Compared:
 
     @property
     def computed(self) -> float:
-        """The same without what training by itself leaves and, beside a base, without tensors of which it has
-        no counterpart: what it lacks may come from a further ancestor, as a tower that both sides took."""
+        """The same without what training by itself leaves, without what was made of a relative and, beside a
+        base, without tensors of which it has no counterpart: what it lacks may come from a further ancestor,
+        as a tower that both sides took."""
         own = [t for t in self.compared if not self.aside.bases or t.match.candidate.name in self.aside.known]
-        return self._share(COMPUTED, own)
+        return self._share(COMPUTED, [t for t in own if from_values(t)])
 
     def _share(self, kinds: Sequence[str], own: Sequence[Transformation] | None = None) -> float:
         told = self.compared
@@ -169,15 +171,8 @@ def _finding(found: Compared, law: NoiseLaw | None) -> Finding:
         exhibits=weights_tables.exhibits(found.told),
         alternatives=tuple(Message(f"weights.alternative.{a}") for a in ("ancestor", "initial", "frozen")),
         limits=tuple(Message(f"weights.limit.{a}") for a in LIMITS),
-        arrow=arrow_of(compared, law),
+        arrow=source_of(compared, law),
     )
-
-
-def arrow_of(told: Sequence[Transformation], law: NoiseLaw | None) -> Side | None:
-    """The source, where every grid, rounding, zero and the noise point to one side."""
-    sides = {t.source for t in told if t.source is not None}
-    sides |= {law.source} if law is not None and law.source is not None else set()
-    return sides.pop() if len(sides) == 1 else None
 
 
 def noise_finding(law: NoiseLaw, found: Compared) -> Finding:
