@@ -51,7 +51,8 @@ def find_attentions(
     stream: Stream, heads: Heads, config: Mapping[str, Json], reference: Reals | None, order: Order
 ) -> tuple[list[Found], list[Piece]]:
     """All attentions over the stream, in the order of their o, and the matrices that are no part of one.
-    ``order``: what the order in the checkpoint tells where content is weak."""
+    ``reference``: Gram matrix of the stream's leading channels (``residual_gram``). ``order``: what the
+    order in the checkpoint tells where content is weak."""
     return _Finder(stream, heads, config, reference, order).run()
 
 

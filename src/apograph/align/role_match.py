@@ -39,7 +39,8 @@ def alike(a: Reals, b: Reals) -> float:
 
 
 def correlation(a: Reals, b: Reals) -> float:
-    """Pearson's, 0 within three standard errors, for constant vectors and for unequal lengths."""
+    """Pearson's of two vectors [n]; 0 within three standard errors, for constant ones, for unequal lengths
+    and for fewer than eight places."""
     if len(a) != len(b) or len(a) < 8 or not a.std() or not b.std():
         return 0.0
     value = float(np.corrcoef(a, b)[0, 1])

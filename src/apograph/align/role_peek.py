@@ -38,7 +38,7 @@ class Peek:
         return self._rows[view]
 
     def columns(self, views: Sequence[View]) -> Reals:
-        """Logarithm of the squared lengths of the columns of all ``views``."""
+        """Logarithm [in] of the columns' squared lengths over all ``views``; [1] where nothing can be had."""
         total: Reals = np.zeros(1)
         for view in views:
             rows = self.rows(view)
@@ -47,12 +47,12 @@ class Peek:
         return np.asarray(np.log(total + 1e-30))
 
     def inputs(self, view: View) -> Reals:
-        """Gram matrix of the leading columns."""
+        """Gram matrix of the leading columns, at most [LEADING, LEADING]."""
         some = self.rows(view)[:, :LEADING]
         return (some.T @ some).astype(np.float64)
 
     def outputs(self, view: View) -> Reals:
-        """Gram matrix of the leading rows."""
+        """Gram matrix of the leading rows, at most [LEADING, LEADING]."""
         some = self.rows(view)[:LEADING]
         return (some @ some.T).astype(np.float64)
 
@@ -62,11 +62,13 @@ class Peek:
         return mean_row(rows) if rows.size else 1.0
 
     def reads(self, square: View, stream: Reals) -> float:
-        """How much more the columns than the rows of a square matrix resemble the ``stream``."""
+        """How much more the columns than the rows of a square matrix resemble the ``stream``, a Gram matrix
+        of its leading channels."""
         return alike(self.inputs(square), stream) - alike(self.outputs(square), stream)
 
 
 def stream_gram(reads: Sequence[Reals], writes: Sequence[Reals]) -> Reals | None:
-    """Mean of Gram matrices over the channels of a stream, each of trace 1."""
+    """Mean of Gram matrices [n, n] over the channels of a stream, each brought to trace 1; None where all
+    are zero."""
     grams = [g / t for g in (*reads, *writes) if (t := float(np.trace(g))) > 0]
     return np.asarray(np.mean(grams, axis=0)) if grams else None

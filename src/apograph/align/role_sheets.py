@@ -104,7 +104,7 @@ class Reader:
         return self._traits[view]
 
     def vector(self, view: View) -> Reals:
-        """Zeros where the values cannot be had."""
+        """The values; one zero, [1], where they cannot be had."""
         if view not in self._vectors:
             try:
                 self._vectors[view] = read(self.store, view).astype(np.float64)
@@ -137,7 +137,8 @@ def _gram(matrix: NDArray[np.float32]) -> Reals:
 
 
 def mean_row(matrix: NDArray[np.float32]) -> float:
-    """Squared length of the mean row over that of rows of random signs: about 1 where signs are free."""
+    """Of [rows, columns], the squared length of the mean row over that of rows of random signs: about 1 where
+    signs are free."""
     total = float(_squares(matrix).sum())
     return float(np.sum(matrix.sum(axis=0, dtype=np.float64) ** 2)) / total if total else 1.0
 
@@ -165,7 +166,7 @@ def units(matrix: NDArray[np.float32]) -> Reals:
 
 
 def whitened(features: Reals) -> Reals:
-    """Columns of mean 0, variance 1 and no correlation; constant ones are zero."""
+    """Of features [units, n]: columns of mean 0, variance 1 and no correlation; constant ones are zero."""
     centred = features - features.mean(axis=0)
     spread = centred.std(axis=0)
     centred = np.where(spread > 1e-6, centred / np.maximum(spread, 1e-6), 0.0)

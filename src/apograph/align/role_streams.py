@@ -129,7 +129,8 @@ def _turned(own: Sequence[Sheet], width: int, reader: Reader) -> tuple[bool, boo
 
 
 def residual_gram(own: Sequence[Sheet], width: int, reader: Reader) -> Reals | None:
-    """Sum of the normalised Gram matrices over the stream's channels, of all matrices that are not square."""
+    """Sum of the Gram matrices over the stream's leading channels, each brought to trace 1, of all matrices
+    that are not square; None where there are none."""
     total = None
     for sheet in own:
         if sheet.rows == sheet.columns or not (traits := reader.traits(sheet.view)):

@@ -28,8 +28,9 @@ def better(a: Reals, b: Reals, least: float = LEAST) -> bool:
 def choose(
     readings: Sequence[_T], scores: Sequence[Reals], usual: Sequence[int], least: float = LEAST
 ) -> tuple[int, list[int]]:
-    """The chosen reading, and all that are as good by content (itself among them).
+    """The number of the chosen reading, and those of all that are as good by content (itself among them).
 
+    ``scores``: of each reading, what every layer says, [layers].
     ``usual``: the readings from the commonest order to the least common. The first of these that is not
     clearly worse than the best by content is chosen."""
     best = max(range(len(readings)), key=lambda i: float(np.mean(scores[i])) if len(scores[i]) else 0.0)

@@ -77,8 +77,8 @@ def verify(
     differences = compare_reports(then, now)
     for line in differences:
         print(line)
-    key = "cli.verify.differs" if differences else "cli.verify.holds"
-    print(say(key, n=len(differences), findings=len(then.findings)))
+    outcome = "cli.verify.differs" if differences else "cli.verify.holds"
+    print(say(outcome, n=len(differences), findings=len(then.findings)))
     return worst([exit_code(now, None), FOUND if differences else 0])
 
 

@@ -55,7 +55,7 @@ class Axis:
         return x if self.after is None else x * self.after.astype(x.dtype)
 
     def first(self, values: Floats) -> Floats:
-        """The same for the first axis."""
+        """``values`` [places, ...] with the first axis carried over, as ``last``."""
         return self.last(values.T).T
 
     def cut(self, first: int, stop: int) -> tuple[Axis, NDArray[np.int64] | None]:
@@ -72,7 +72,7 @@ class Axis:
         return Axis(before, None, mix, after), places
 
     def scaled(self, before: Floats, after: Floats) -> Axis:
-        """This map between two scalings: of the candidate's places, and of the result's."""
+        """This map with factors ``before`` [places] instead of its own, and ``after`` [length] times its own."""
         old = 1.0 if self.after is None else self.after
         return replace(self, before=before, after=old * after)
 

@@ -50,7 +50,7 @@ def layer_pairs(
 
 
 def some_of(units: int) -> NDArray[np.int64]:
-    """The units by which a layer is looked for."""
+    """Places [at most ``UNITS``], evenly spaced, of the units by which a layer is looked for."""
     return np.linspace(0, units - 1, min(UNITS, units)).astype(np.int64)
 
 

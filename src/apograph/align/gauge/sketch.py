@@ -117,8 +117,8 @@ def _blocks(store: TensorStore, view: View) -> Iterator[tuple[int, Floats]]:
 
 
 def rows_of(store: TensorStore, view: View, places: Index, axis: int = 0) -> Floats:
-    """Rows of a view in any order (-1: zeros), or, with ``axis`` 1, its columns, as rows. Raises as
-    ``read``."""
+    """Rows [places, across] of a view in any order (-1: zeros), or, with ``axis`` 1, its columns, as rows.
+    Raises as ``read``."""
     there = np.flatnonzero(places >= 0)
     known, back = np.unique(places[there], return_inverse=True)
     found = part(store, view, None, known).T if axis else part(store, view, known)

@@ -94,7 +94,7 @@ class AlignedStore:
     def raw(
         self, name: str, start: int, stop: int, out: Bytes | None = None
     ) -> NDArray[np.unsignedinteger] | None:
-        """None: values are computed."""
+        """None for every tensor: values are computed."""
         return None
 
     def check(self) -> None:

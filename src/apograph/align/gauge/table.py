@@ -36,7 +36,7 @@ class Table:
         return made
 
     def blocks(self, places: Index | None = None) -> Iterator[Index]:
-        """The places (all), so many at once that their rows have about ``STEP`` elements."""
+        """The places [n], or all, in parts whose rows have about ``STEP`` elements each."""
         places = np.arange(self.count) if places is None else places
         high = max(STEP // self.width, 1)
         for first in range(0, len(places), high):
