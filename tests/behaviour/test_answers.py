@@ -173,6 +173,24 @@ def test_transcriptions_and_their_structure(tmp_path: Path) -> None:
     assert (overlap["s"], overlap["a"], overlap["b"]) == (2, 3, 3)
     assert findings["answers.structure"].message.params["m"] == 1
     assert findings["answers.near"].message.key == "answers.near.text"
+    identical = findings["answers.identical"]
+    assert identical.message.key == "answers.identical.alone.deviations"
+    assert [limit.key for limit in identical.limits] == ["answers.limit.panel_right"]
+    assert findings["answers.direction"].message.key == "answers.direction.deviations.equal"
+    rows = next(e.data["rows"] for e in identical.exhibits if e.kind == "table")
+    assert [row[1:4] for row in rows] == [["…", *["# # Invoice ↵"] * 2], ["12345", *["12845"] * 2]]
+
+
+def test_transcriptions_without_a_key_stand_against_the_panel(tmp_path: Path) -> None:
+    text = " ".join(f"word{n}" for n in range(80))
+    wrong = text.replace("word7 ", "w0rd7 ")
+    told = [("page", said) for said in (wrong, wrong, text, text, text)]
+    paths = [jsonl(tmp_path / f"{n}.jsonl", [{"item": i, "raw": t}]) for n, (i, t) in enumerate(told)]
+    findings = found(load_answers(paths[0], paths[1], paths[2:]))
+    check_words(findings)
+    limits = {limit.key: limit.params for limit in findings["answers.compared"].limits}
+    assert limits["answers.limit.consensus"] == {"n": 1}
+    assert findings["answers.identical"].message.key == "answers.identical.alone.deviations"
 
 
 def test_actions_are_told_by_their_boxes(tmp_path: Path) -> None:
@@ -183,6 +201,7 @@ def test_actions_are_told_by_their_boxes(tmp_path: Path) -> None:
     paths = [jsonl(tmp_path / f"{n}.jsonl", rows) for n, rows in enumerate((one, two, panel))]
     findings = found(load_answers(paths[0], paths[1], paths[2:]))
     check_words(findings)
+    assert findings["answers.identical"].message.key == "answers.identical.found.actions"
     assert findings["answers.identical"].message.params["m"] == 20
     assert value(findings["answers.near"], "near_action") == pytest.approx(80 / 90)
     assert value(findings["answers.near"], "character_identical") == 0

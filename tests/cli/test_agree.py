@@ -50,8 +50,16 @@ def test_two_files_and_a_panel(files: list[str], tmp_path: Path, capsys: pytest.
     assert [r.role for r in report.releases] == ["reference", "candidate", *["panel"] * 12]
     assert {"answers.overlap", "answers.identical", "answers.rank"} <= {f.id for f in report.findings}
     assert report.conclusion.relation == "undetermined"
+    assert report.conclusion.notes == ()
     assert b"<svg" in page.read_bytes()
     assert b'class="matrix square"' in page.read_bytes()
+
+
+def test_why_no_strength_is_stated_stands_with_the_conclusion(
+    files: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(["agree", *files[:2], *key(files)]) == 0
+    assert "No panel of unrelated models was given." in capsys.readouterr().out
 
 
 def test_three_files_make_a_matrix(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from apograph.behaviour.canonical import Kind
+from apograph.behaviour.canonical import MISSING, Kind
 from apograph.behaviour.join import join
 from apograph.behaviour.panel import Panel, choose_panel
 from apograph.behaviour.sheet import Sheet
@@ -19,7 +19,8 @@ class Answers:
     """Answers of a reference, a candidate, a panel of unrelated models and noised copies of the reference.
 
     ``sheet`` as it was read; ``units`` what is counted: ``sheet`` itself, or the positions of transcriptions
-    (then ``left_out`` transcriptions had neither a key nor a consensus). ``panel`` after the panel's rules.
+    (then ``by_consensus`` transcriptions have no key and were aligned with what the panel reads, and
+    ``left_out`` have neither). ``panel`` after the panel's rules.
     """
 
     sheet: Sheet
@@ -29,6 +30,7 @@ class Answers:
     panel: Panel
     noised: tuple[int, ...] = ()
     left_out: int = 0
+    by_consensus: int = 0
 
     def findings(self) -> Iterator[Finding | Unexamined]:
         """Everything that the answers show, with its null hypotheses and limits."""
@@ -62,8 +64,9 @@ def prepare(
     sheet: Sheet, reference: int, candidate: int, panel: Sequence[int], noised: Sequence[int] = ()
 ) -> Answers:
     """Apply the panel's rules and turn transcriptions into positions."""
-    units, left_out = sheet, 0
+    units, left_out, unkeyed = sheet, 0, 0
     if sheet.kind == "transcript":
         units, left_out = explode(sheet, panel)
+        unkeyed = int((sheet.keys == MISSING).sum()) - left_out
     chosen = choose_panel(units, panel, reference, candidate)
-    return Answers(sheet, units, reference, candidate, chosen, tuple(noised), left_out)
+    return Answers(sheet, units, reference, candidate, chosen, tuple(noised), left_out, unkeyed)

@@ -21,6 +21,7 @@ from apograph.behaviour.shared import (
     shared_errors,
 )
 from apograph.behaviour.tell import CHANNEL, effect, measure, short, strength, table, words
+from apograph.behaviour.transcripts import SEPARATOR
 from apograph.behaviour.view import View, reference_view
 from apograph.findings import Bearing, Exhibit, Finding, Message, Strength, Unexamined
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from apograph.behaviour.answers import Answers
 
 LEVEL = -6.0
+_WHAT: dict[str, str] = {"transcript": "deviations", "action": "actions"}
 SIGN_LEVEL = -2.0
 """log10 p of the sign test above which the errors of one side alone tell no direction."""
 _ROWS = 40
@@ -84,6 +86,8 @@ def compared(answers: Answers, named: int = 2) -> Finding:
         words("limit.dropped", name=short(answers.name(j)), twin=short(answers.name(twin)))
         for j, twin in answers.panel.dropped
     ]
+    if answers.by_consensus:
+        limits.append(words("limit.consensus", n=answers.by_consensus))
     columns = ("model", "role", "answers", "accuracy", "empty", "refused", "failed", "missing")
     return Finding(
         f"{CHANNEL}.compared",
@@ -116,7 +120,14 @@ def _overlap(answers: Answers, counts: Counts) -> Finding:
     return Finding(
         f"{CHANNEL}.overlap",
         CHANNEL,
-        words("overlap.found", a=counts.a, b=counts.b, s=counts.both, expected=counts.expected, n=counts.n),
+        words(
+            "overlap.deviations" if answers.sheet.kind == "transcript" else "overlap.found",
+            a=counts.a,
+            b=counts.b,
+            s=counts.both,
+            expected=counts.expected,
+            n=counts.n,
+        ),
         measures=tuple(measures),
         exhibits=() if counts.both else (_picture(answers, counts),),
         alternatives=(words("alternative.hard_items"), words("alternative.ancestor")),
@@ -141,18 +152,20 @@ def _picture(answers: Answers, counts: Counts) -> Exhibit:
 def _identical(answers: Answers, view: View, panel: tuple[int, ...], counts: Counts) -> Iterator[Finding]:
     s, m = view.counts(answers.candidate)
     keyed = "errors" if answers.units.keyed else "answers"
+    what = _WHAT.get(answers.sheet.kind, keyed) if answers.units.keyed else keyed
     pictures = (_picture(answers, counts),) if answers.units.keyed else ()
     exhibits = (*pictures, _table(answers, view, panel))
     alternatives = (words("alternative.tempting"), words("alternative.ancestor"), words("alternative.data"))
     if not panel:
+        given = len(answers.panel.kept)
         yield Finding(
             f"{CHANNEL}.identical",
             CHANNEL,
-            words(f"identical.alone.{keyed}", s=s, m=m),
+            words(f"identical.alone.{what}", s=s, m=m),
             measures=(measure("both_wrong", s), measure("identical", m, s)),
             exhibits=exhibits,
             alternatives=alternatives,
-            limits=(words("limit.no_panel"),),
+            limits=(words("limit.panel_right", n=given) if given else words("limit.no_panel"),),
         )
         return
     found = shared_errors(view, answers.candidate, panel)
@@ -163,7 +176,7 @@ def _identical(answers: Answers, view: View, panel: tuple[int, ...], counts: Cou
     yield Finding(
         f"{CHANNEL}.identical",
         CHANNEL,
-        words(f"identical.found.{keyed}", s=s, m=m, expected=found.expected, panel=len(panel)),
+        words(f"identical.found.{what}", s=s, m=m, expected=found.expected, panel=len(panel)),
         bearing=_bearing(found, limits, p, most, bool(answers.panel.strong)),
         strength=_strength(found, limits, keyed),
         measures=(
@@ -173,6 +186,7 @@ def _identical(answers: Answers, view: View, panel: tuple[int, ...], counts: Cou
             measure("plug_in", found.log10_plug),
             measure("upper_rate", found.upper),
             measure("worst_case", found.log10_upper),
+            measure("rank_p", p, len(panel)),
             measure("gamma", found.gamma),
             measure("panel_gamma", most if others else None),
         ),
@@ -252,13 +266,14 @@ def _would_show(found: Shared) -> bool:
 def _direction(answers: Answers, counts: Counts) -> Finding:
     found = effects(counts)
     drifted = drift(counts)
+    where = "deviations." if answers.sheet.kind == "transcript" else ""
     fewer = "equal"
     if drifted <= SIGN_LEVEL:
         fewer = "reference" if counts.first < counts.second else "candidate"
     return Finding(
         f"{CHANNEL}.direction",
         CHANNEL,
-        words(f"direction.{fewer}", first=counts.first, second=counts.second),
+        words(f"direction.{where}{fewer}", first=counts.first, second=counts.second),
         strength=strength("exact", drifted, words("null.drift")),
         measures=(
             *effect("contained_first", found.get("contained_first"), counts.a),
@@ -283,15 +298,17 @@ def _table(answers: Answers, view: View, panel: tuple[int, ...]) -> Exhibit:
     rows = []
     for n in alike[:_ROWS].tolist():
         row = int(units[n])
-        key = int(sheet.keys[row])
-        rows.append(
-            [
-                short(sheet.name(row), 40),
-                short(sheet.texts[key]) if key >= 0 and sheet is answers.sheet else None,
-                short(sheet.texts[int(sheet.columns[r].codes[row])]),
-                short(sheet.texts[int(sheet.columns[c].codes[row])]),
-                f"{k[n]} / {w[n]}" if panel else None,
-            ]
-        )
+        said = [sheet.texts[int(sheet.columns[j].codes[row])] for j in (r, c)]
+        key = sheet.texts[int(sheet.keys[row])] if sheet.keys[row] >= 0 else None
+        if sheet is not answers.sheet:
+            key, said = _spelt(said)
+        shown = (None if text is None else short(text) for text in (key, *said))
+        rows.append([short(sheet.name(row), 40), *shown, f"{k[n]} / {w[n]}" if panel else None])
     caption = words("identical.caption", shown=len(rows), n=len(alike))
     return table(caption, ("item", "key", "reference", "candidate", "panel"), rows)
+
+
+def _spelt(said: list[str]) -> tuple[str | None, list[str]]:
+    """What the right text has, and what two models put there alike ("…" for nothing)."""
+    parts = [text.replace("\n", "↵").partition(SEPARATOR) for text in said]
+    return parts[0][0] or "…", [put or "…" for _, _, put in parts]

@@ -27,6 +27,8 @@ _TOKEN = re.compile(
     r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00017000-\U00018d8f\U00020000-\U0003ffff]|\w+|[^\w\s]|\n+"
 )
 MAX_POSITIONS = 20_000_000
+SEPARATOR = "\x1f"
+"""Between what the right text has and what was put there; no token holds it, for it is white space."""
 _CENTRES = 9
 
 
@@ -88,13 +90,14 @@ def consensus(texts: Sequence[tuple[str, ...]]) -> tuple[str, ...] | None:
 
 def explode(sheet: Sheet, panel: Sequence[int]) -> tuple[Sheet, int]:
     """A sheet whose items are the positions of all transcriptions, and how many transcriptions were left out
-    because they have neither a key nor three answers of the panel.
+    because they have neither a key nor three answers of the panel. Its texts: the tokens of the key that are
+    replaced, SEPARATOR, the text put there.
 
     Raises Refusal 5 beyond twenty million positions.
     """
     items: list[str] = []
     names: list[str] = []
-    table: dict[str, int] = {"=": 0}
+    table: dict[str, int] = {SEPARATOR: 0}
     found: list[list[NDArray[Any]]] = [[] for _ in sheet.columns]
     left_out = 0
     for row, item in enumerate(sheet.items):
@@ -111,7 +114,8 @@ def explode(sheet: Sheet, panel: Sequence[int]) -> tuple[Sheet, int]:
             marks = np.full(len(key) + 1, min(code, 0), dtype=np.int32)
             if code >= 0:
                 for run in runs(key, tokens(sheet.texts[code])):
-                    marks[run.start] = table.setdefault(f"{run.span}|{run.text}", len(table))
+                    there = " ".join(key[run.start : run.start + run.span])
+                    marks[run.start] = table.setdefault(f"{there}{SEPARATOR}{run.text}", len(table))
             found[j].append(marks)
     n = len(items)
     columns = tuple(

@@ -100,9 +100,13 @@ def _report(
 
 
 def _conclusion(findings: tuple[Finding, ...], named: int) -> Conclusion:
-    """Answers alone never name a relation: they say whether the agreement is explained by the panel."""
+    """Answers alone never name a relation: they say whether the agreement is explained by the panel, and why
+    no strength is stated where none is."""
     identical = next((f for f in findings if f.id == "answers.identical"), None)
     word = "pairs" if named > 2 else "nothing" if identical is None else identical.bearing.value
     basis = () if identical is None else (identical.id,)
     strength = Strength() if identical is None else identical.strength
-    return Conclusion("undetermined", Message(f"answers.conclusion.{word}"), basis, strength=strength)
+    notes = () if identical is None else identical.limits
+    return Conclusion(
+        "undetermined", Message(f"answers.conclusion.{word}"), basis, strength=strength, notes=notes
+    )

@@ -45,9 +45,14 @@ def plain(data: Mapping[str, Any], lang: str) -> list[str]:
     breadth = max((len(name) for name in names), default=0)
     lines = [" " * breadth + "".join(f"{n + 1:>5}" for n in range(len(labels)))]
     for n, name in enumerate(names):
-        told = ("·" if n == m else "–" if v is None else f"{v:.2f}" for m, v in enumerate(values[n]))
+        told = ("·" if n == m else "–" if v is None else _figure(v) for m, v in enumerate(values[n]))
         lines.append(name.ljust(breadth) + "".join(f"{value:>5}" for value in told))
     return [*lines, more(left, lang)] if left else lines
+
+
+def _figure(value: float) -> str:
+    """Two decimals in at most four signs from -1 to 1: -.05, never -0.00."""
+    return f"{value:z.2f}".replace("-0.", "-.")
 
 
 def _square(data: Mapping[str, Any], most: int) -> tuple[Sequence[Any], list[list[float | None]], int]:
