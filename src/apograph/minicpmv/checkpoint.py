@@ -42,7 +42,7 @@ class Checkpoint:
         return any(names.whole(name) != name for name in self.reader.entries)
 
     def tokenizer(self) -> Tokenizer:
-        """The release's own tokenizer."""
+        """The release's own tokenizer. Raises Refusal(3) when it has none, and as ``Tokenizer.from_file``."""
         path = self.folder / TOKENIZER
         if not path.is_file():
             raise Refusal(3, Message("minicpmv.refused.no_tokenizer"), str(path))
@@ -105,13 +105,13 @@ def load(
 
 
 def wrong_shape(name: str, found: tuple[int, ...] | None, wanted: tuple[int, ...]) -> Refusal:
-    """A tensor that does not fit the configuration."""
+    """The error for a tensor that does not fit the configuration."""
     params = {"name": name, "found": str(found), "wanted": str(wanted)}
     return Refusal(3, Message("minicpmv.refused.shape", params))
 
 
 def put(model: nn.Module, name: str, tensor: torch.Tensor) -> None:
-    """Set a parameter of a model that was built without memory."""
+    """Set a parameter (of the tensor's shape) of a model that was built without memory."""
     owner, _, leaf = name.rpartition(".")
     module = model.get_submodule(owner)
     setattr(module, leaf, nn.Parameter(tensor, requires_grad=False))

@@ -81,7 +81,7 @@ def trained(model: Model) -> dict[str, nn.Parameter]:
 
 
 def loss_of(model: Model, example: Example, tokenizer: Tokenizer) -> Tensor:
-    """Mean cross-entropy over the labelled positions of one conversation."""
+    """Mean cross-entropy in nats, (), over the labelled positions of one conversation."""
     prompt, labels = encode_example(example, tokenizer, model.config)
     logits = model(model.embed(prompt)[None])[0].float()  # (T, vocab)
     return nn.functional.cross_entropy(logits, labels.to(logits.device), ignore_index=IGNORED)
@@ -210,7 +210,10 @@ def _resume(
 
 
 def load_adapter(model: Model, out: Path) -> Model:
-    """The model with what was trained in ``out`` put in (not merged yet)."""
+    """The model with what was trained in ``out`` put in (not merged yet).
+
+    Raises Refusal(3) when a tensor is missing or does not fit, OSError when ``out`` holds no training.
+    """
     state, reader = _read(out)
     given = state["recipe"]
     assert isinstance(given, dict)

@@ -96,8 +96,8 @@ def pad_left(prompts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def penalised(scores: Tensor, produced: Tensor, penalty: float) -> Tensor:
-    """Make ids that were ``produced`` (B, n) less likely: positive scores divided, negative ones
-    multiplied."""
+    """``scores`` (B, vocab) with ids that were ``produced`` (B, n) less likely: positive ones divided,
+    negative ones multiplied."""
     if penalty == 1.0 or not produced.shape[1]:
         return scores
     seen = scores.gather(1, produced)
@@ -105,7 +105,7 @@ def penalised(scores: Tensor, produced: Tensor, penalty: float) -> Tensor:
 
 
 def choose(logits: Tensor, decoding: Decoding, generator: torch.Generator) -> Tensor:
-    """One id per row (B,): the best, or drawn after temperature, top-k and top-p."""
+    """logits (B, vocab) -> ids (B,): the best, or drawn after temperature, top-k and top-p."""
     if not decoding.sample:
         return logits.argmax(-1)
     logits = logits / decoding.temperature
@@ -174,7 +174,7 @@ def beam_search(
 def generate(
     model: Model, prompts: Sequence[Tensor], decoding: Decoding, stops: Sequence[int]
 ) -> list[list[int]]:
-    """The ids of all answers at once, stop ids included."""
+    """prompts (T_i, D) -> the ids of all answers at once, stop ids included."""
     if decoding.beams > 1:
         return [beam_search(model, prompt, decoding, stops) for prompt in prompts]
     answers: list[list[int]] = [[] for _ in prompts]

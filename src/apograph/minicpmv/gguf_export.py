@@ -72,7 +72,8 @@ def vision_name(name: str) -> str:
 
 
 def pairs_from_halves(weight: Array, heads: int) -> Array:
-    """Reorder the rows (heads * d, K) of a projection for rotation of neighbouring pairs."""
+    """The rows (heads * d, K) of a projection in the order that a rotation of neighbouring pairs wants: row i
+    of a head's first half is followed by row i of its second."""
     split = weight.reshape(heads, 2, -1, weight.shape[-1])  # (H, half, d / 2, K)
     return split.swapaxes(1, 2).reshape(weight.shape)
 

@@ -30,7 +30,7 @@ NF4 = (
 
 
 def dynamic_map() -> Tensor:
-    """The 256 values of the 8-bit dynamic data type (Dettmers et al. 2022, arXiv 2110.02861, section 2.1)."""
+    """The (256,) values of the 8-bit dynamic type (Dettmers et al. 2022, arXiv 2110.02861, section 2.1)."""
     values: list[float] = [0.0, 1.0]
     for exponent in range(7):
         edges = torch.linspace(0.1, 1, 2**exponent + 1)
@@ -57,7 +57,8 @@ class NF4Linear(nn.Module):
 
     @classmethod
     def quantise(cls, pieces: Iterator[tuple[int, Tensor]], shape: tuple[int, int], device: str) -> NF4Linear:
-        """From rows of any floating type, piece by piece. K must be a multiple of 64."""
+        """From a weight of ``shape`` (N, K) in pieces: first row, rows (n, K) of any floating type. K must be
+        a multiple of 64."""
         table = torch.tensor(NF4, device=device)
         edges = (table[1:] + table[:-1]) / 2
         weight, largest = [], []

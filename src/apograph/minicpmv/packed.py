@@ -41,7 +41,7 @@ class Int8Linear(nn.Module):
     def quantise(
         cls, pieces: Iterator[tuple[int, Tensor]], shape: tuple[int, int], device: str
     ) -> Int8Linear:
-        """From rows of any floating type, piece by piece."""
+        """From a weight of ``shape`` (N, K) in pieces: first row, rows (n, K) of any floating type."""
         weight = torch.empty(shape, dtype=torch.int8, device=device)
         scale = torch.empty(shape[0], dtype=torch.bfloat16, device=device)
         for first, rows in pieces:
@@ -89,13 +89,13 @@ class Int4Linear(nn.Module):
     def quantise(
         cls, pieces: Iterator[tuple[int, Tensor]], shape: tuple[int, int], device: str
     ) -> Int4Linear:
-        """From rows of any floating type, piece by piece. K must be a multiple of 64."""
+        """From a weight of ``shape`` (N, K) in pieces: first row, rows (n, K) of any floating type. K must be
+        a multiple of 64."""
         weight = torch.empty(shape[0], shape[1] // 2, dtype=torch.uint8, device=device)
         steps = torch.empty(shape[1] // GROUP, shape[0], 2, dtype=torch.bfloat16, device=device)
         for first, rows in pieces:
-            groups = rows.to(device, torch.float32, copy=True).reshape(
-                len(rows), -1, GROUP
-            )  # (n, K / 64, 64)
+            rows = rows.to(device, torch.float32, copy=True)
+            groups = rows.reshape(len(rows), -1, GROUP)  # (n, K / 64, 64)
             low, high = groups.aminmax(dim=-1)
             scale = ((high - low) / 15).clamp(min=1e-12).bfloat16()
             offset = (low + 8 * scale.float()).bfloat16()

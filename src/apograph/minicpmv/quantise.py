@@ -51,7 +51,8 @@ def load_quantised(
     device: str = "cpu",
     reading: Reading = "original",
 ) -> Model:
-    """Load a release and quantise it on the way: the peak is the quantised model plus one layer."""
+    """Load a release and quantise it on the way: the peak is the quantised model plus one layer. Raises as
+    ``load``."""
 
     def replace(model: Model, name: str, reader: Reader, theirs: str) -> bool:
         owner = name.rpartition(".")[0]
@@ -79,7 +80,8 @@ def load_saved(
     device: str = "cpu",
     reading: Reading = "original",
 ) -> Model:
-    """Load a form that :func:`save` wrote, or the official nf4 release."""
+    """Load a form that :func:`save` wrote, or the official nf4 release. Raises as ``load``, and Refusal(3)
+    when the parts of a weight do not fit it."""
 
     def replace(model: Model, name: str, reader: Reader, theirs: str) -> bool:
         start = f"{theirs}."

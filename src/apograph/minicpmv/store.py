@@ -36,7 +36,10 @@ class Reader:
         self.entries = entries
 
     def pieces(self, name: str) -> Iterator[tuple[int, Tensor]]:
-        """(first row, rows) of a tensor, in order; a tensor without dimensions is one row."""
+        """(first row, rows (n, ...)) of a tensor, in order; a tensor without dimensions is one row.
+
+        Raises Refusal(3) for a type that is not read, Refusal(2) when the file ends too early.
+        """
         info = self.entries[name]
         dtype = DTYPES.get(info.dtype or "")
         if dtype is None or info.shape is None or info.start is None or info.stop is None:
@@ -54,7 +57,7 @@ class Reader:
                 yield first, torch.frombuffer(buffer, dtype=dtype).reshape(count, *info.shape[1:])
 
     def whole(self, name: str, dtype: torch.dtype | None = None, device: str = "cpu") -> Tensor:
-        """The tensor, converted piece by piece."""
+        """The tensor in its shape, converted piece by piece. Raises as ``pieces``."""
         info = self.entries[name]
         target = dtype or DTYPES.get(info.dtype or "", torch.float32)
         out = torch.empty(info.shape or (1,), dtype=target, device=device)
@@ -83,11 +86,11 @@ Source = tuple[str, torch.dtype, tuple[int, ...], Callable[[], Iterable[Tensor]]
 """A tensor to be written: name, dtype, shape, and what yields its content in order."""
 
 
-def write(path: Path, sources: Iterable[Source], metadata: Mapping[str, str] | None = None) -> None:
+def write(path: Path, sources: Iterable[Source]) -> None:
     """Write one safetensors file, piece by piece. The header is padded so that the data is aligned to 8
     bytes."""
     sources = list(sources)
-    header: dict[str, object] = {"__metadata__": {"format": "pt", **(metadata or {})}}
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
     start = 0
     for name, dtype, shape, _ in sources:
         stop = start + dtype.itemsize * torch.Size(shape).numel()
@@ -104,5 +107,5 @@ def write(path: Path, sources: Iterable[Source], metadata: Mapping[str, str] | N
 
 
 def tensor_source(name: str, tensor: Tensor) -> Source:
-    """A tensor in memory as a :data:`Source`."""
+    """A tensor of any shape in memory as a :data:`Source`."""
     return name, tensor.dtype, tuple(tensor.shape), lambda: (tensor.cpu(),)

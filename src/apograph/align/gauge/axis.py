@@ -72,7 +72,7 @@ class Axis:
         return Axis(before, None, mix, after), places
 
     def scaled(self, before: Floats, after: Floats) -> Axis:
-        """This map with factors ``before`` [places] instead of its own, and ``after`` [length] times its own."""
+        """The same with factors ``before`` [places] instead of its own, ``after`` [length] times its own."""
         old = 1.0 if self.after is None else self.after
         return replace(self, before=before, after=old * after)
 
