@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,38 @@ def test_noise_on_a_fine_tuned_release_is_not_explained_by_its_base(tmp_path: Pa
     for n, sides in enumerate(((TUNED, noisy), (noisy, TUNED))):
         found = measures(tmp_path / str(n), *sides, BASE)
         assert (found["weights_computed"], found["weights_bases"]) == (1, 1)
+
+
+SHARED = [trained(BASE, 0.003) for _ in range(3)]
+"""Two changes of their own, and one that siblings on the same data share: 0.66 of either's squares."""
+KIN = [
+    {n: BASE[n] + (1.4 * (SHARED[2][n] - BASE[n]) + (own[n] - BASE[n])) for n in NAMES} for own in SHARED[:2]
+]
+
+
+def cut(weights: Weights) -> Weights:
+    return {
+        n: np.where(np.abs(w) < np.median(np.abs(w)), 0, w).astype(np.float32) for n, w in weights.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "made",
+    [lambda w: rounded(w, 127), lambda w: rounded(w, 7), lambda w: changed(w, 0.02), cut],
+    ids=["int8", "int4", "noise", "pruned"],
+)
+def test_a_sibling_that_was_then_changed_by_hand_was_not_made_from_the_other(
+    tmp_path: Path, made: Callable[[Weights], Weights]
+) -> None:
+    """Trained on one data both share more than half of a change, so the base does not explain all."""
+    shrunk = [
+        {n: 0.99 * w for n, w in kin.items()} for kin in KIN
+    ]  # decay draws what was not cut to the zeros
+    for k, (own, other) in enumerate([KIN, shrunk]):
+        for n, sides in enumerate(((own, made(other)), (made(other), own))):
+            found = measures(tmp_path / f"{k}{n}", *sides, BASE)
+            assert (found["weights_computed"], found["weights_bases"]) == (0, 1)
+        assert measures(tmp_path / f"{k} true", own, made(own), BASE)["weights_computed"] == 1
 
 
 def test_a_stranger_is_no_base_though_its_vocabulary_grew_alike(tmp_path: Path) -> None:
