@@ -50,6 +50,7 @@ def release(folder: Path, weights: Weights) -> Release:
 
 
 def examined(folder: Path, a: Weights, b: Weights, *bases: Weights) -> dict[str, Finding]:
+    folder.mkdir(exist_ok=True)
     case = Case(
         release(folder / "a", a),
         release(folder / "b", b),
@@ -102,6 +103,18 @@ def test_noise_behind_a_permutation_is_measured(tmp_path: Path) -> None:
     assert measured(found["weights.noise"])["weights_sigma"] == pytest.approx(0.02, rel=0.01)
     assert found["weights.noise"].message.key.endswith("uniform")
     assert found["weights.gauge"].arrow == "reference"
+
+
+def test_what_was_pruned_and_rotated_does_not_look_like_the_source(tmp_path: Path) -> None:
+    cut = {
+        n: np.where(np.abs(v) < np.median(np.abs(v)), 0, v).astype(v.dtype) if v.ndim > 1 else v
+        for n, v in REFERENCE.items()
+    }
+    turned = tiny.everything(cut, random())
+    for name, (a, b) in {"there": (turned, REFERENCE), "back": (REFERENCE, turned)}.items():
+        found = examined(tmp_path / name, a, b)
+        assert measured(found["weights.gauge"])["weights_made"] == 1
+        assert {f.arrow for f in found.values()} == {None}
 
 
 def test_a_grid_behind_a_permutation_is_seen(tmp_path: Path) -> None:

@@ -24,3 +24,14 @@ def test_the_side_whose_sum_was_rounded_came_second(name: str, stranger: bool) -
     expected = (None, None) if stranger else ("reference", "candidate")
     assert source_of_product(parent, child, 4, *types) == expected[0]
     assert source_of_product(child, parent, 4, *types) == expected[1]
+
+
+def test_two_products_merged_into_a_third_name_no_side() -> None:
+    random = np.random.default_rng(6)
+    base = (0.02 * random.standard_normal((256, 320))).astype(np.float32).astype(np.float64)
+    one, two = (
+        (base + 0.003 * random.standard_normal((256, 4)) @ random.standard_normal((4, 320))).astype(kind)
+        for kind in (np.float32, ml_dtypes.bfloat16)
+    )
+    assert source_of_product(one, two.astype(np.float64), 8, FLOATS["F32"], FLOATS["BF16"]) is None
+    assert source_of_product(two.astype(np.float64), one, 8, FLOATS["BF16"], FLOATS["F32"]) is None
