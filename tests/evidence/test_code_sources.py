@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from apograph.evidence import code_sources
+from apograph.evidence import classes, code_sources
 from apograph.evidence.code_sources import library
 from apograph.evidence.registry import Case
 from tests.align.code_samples import OTHER, POOL
@@ -47,3 +47,23 @@ def test_equal_content_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [m.path for m in found.candidate.modules] == ["b.py", "c.py"]
     assert {t.path for t in found.candidate.units} == {"b.py", "c.py"}
     assert library(case) is found
+
+
+def test_of_a_hundred_thousand_files_no_more_are_read_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tree bomb shows one file at 10^5 paths: neither the code nor the classes may read them all."""
+    monkeypatch.setattr(code_sources, "MAX_FILES", 3)
+    candidate = FakeRelease({f"f{n:03}.py": POOL for n in range(100)})
+    read: list[str] = []
+    real = candidate.read
+
+    def counted(path: str, limit: int = 1 << 20) -> bytes | None:
+        read.append(path)
+        return real(path, limit)
+
+    monkeypatch.setattr(candidate, "read", counted)
+    found = library(Case(FakeRelease({"a.py": OTHER}), candidate)).candidate
+    assert [m.path for m in found.modules] == read == ["f000.py", "f001.py", "f002.py"]
+    assert [u.reason.params for u in found.unread] == [{"n": 97}]
+    read.clear()
+    classes.Sources(candidate)
+    assert read == ["f000.py"]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from apograph.release import checkpoint
-from tests.release import torch_files
+from tests.release import gguf_files, torch_files
 from tests.release.repos import pointer
 from tests.release.test_parts import faults, write
 
@@ -176,6 +176,39 @@ def test_gguf_whole_and_split(tmp_path: Path) -> None:
     parts.pop("m-00001-of-00002.gguf")
     value, found = tensors(tmp_path / "3", parts)
     assert found == [("m-00001-of-00002.gguf", "release.tensors.no_part", True)]
+
+
+@pytest.mark.parametrize("parts", [["m.gguf"], ["m-00001-of-00002.gguf", "m-00002-of-00002.gguf"]])
+def test_the_header_of_a_part_says_how_many_there_are(tmp_path: Path, parts: list[str]) -> None:
+    """Parts that were renamed so that nothing seems to be missing."""
+    for announced, said in ((7, [(parts[0], "release.tensors.split", True)]), (len(parts), []), (0, [])):
+        count = gguf_files.pair("split.count", 2, struct.pack("<H", announced))
+        files = {
+            name: gguf_files.gguf((count,), (gguf_files.tensor(name, (8,), 0, 0),), b"\0" * 32)
+            for name in parts
+        }
+        assert tensors(tmp_path, files)[1] == said
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "key", "fault"),
+    [
+        ("pytorch_model.bin", b"\x1f\x8b" + b"\0" * 60, "release.tensors.other_kind", True),
+        ("model.pt", b"\0" * 257 + b"ustar" + b"\0" * 250, "release.tensors.other_kind", True),
+        ("pytorch_model.bin", safetensors(a=[1]), "release.tensors.other_kind", True),
+        ("pytorch_model.bin", b"garbage" * 20, "readers.torch.other", True),
+        ("m.gguf", b"GGUX" + b"\0" * 60, "readers.gguf.magic", True),
+        ("state.dat", b"\x80\x04cos\nsystem\n.", "release.tensors.unread", False),
+        ("tf_model.h5", b"\x89HDF\r\n\x1a\n", "release.tensors.unread", False),
+        ("model.npz", b"PK\x03\x04" + b"\0" * 60, "release.tensors.unread", False),
+        ("model.onnx", b"\x08\x07", "release.tensors.unread", False),
+    ],
+)
+def test_weights_in_another_form_are_named(
+    tmp_path: Path, name: str, content: bytes, key: str, fault: bool
+) -> None:
+    found = tensors(tmp_path, {name: content, "vocab.bin": b"anything"})[1]
+    assert found == [(name, key, fault)]
 
 
 def test_nothing_supported(tmp_path: Path) -> None:

@@ -76,8 +76,12 @@ class Sources:
         self._held = {f.path: f.git_oid for f in release.files if f.path.endswith(".py")}
         self._modules = {_module(path) for path in self._held}
         self._homes: dict[str, list[Home]] = {}
-        for path in self._held:
-            for name in _defined(release.read(path, MAX_SOURCE)):
+        told: dict[str, frozenset[str]] = {}
+        for path, oid in self._held.items():
+            key = oid or path
+            if key not in told:
+                told[key] = _defined(release.read(path, MAX_SOURCE))
+            for name in told[key]:
                 self._homes.setdefault(name, []).append(Home(path, None, None))
         self._add_past()
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 
 from apograph.align.code import Index
 from apograph.align.code_trees import CodeTree, own_attributes, trees
@@ -22,7 +23,8 @@ NEAR_FILES, NEAR_TOTAL = 80, 1 << 20
 """Files and bytes that are parsed of each base and claimed source: those that share most words."""
 LATER_FILES, LATER_TOTAL = 24, 3 << 17
 """The same for the newest state of a claimed source, which is only named."""
-_RANKED_TOTAL = 64 << 20
+_RANKED_FILES, _RANKED_TOTAL = 20_000, 64 << 20
+"""Files and bytes among which those are chosen."""
 _WORD = re.compile(rb"[A-Za-z_]\w{2,}")
 
 
@@ -112,30 +114,32 @@ def _choose(
 ) -> tuple[list[tuple[str, bytes]], int]:
     """The sources to parse, by path, and how many were left out."""
     files = [f for f in release.files if f.path.endswith(".py") and f.content is Content.PRESENT]
-    read = _within(release, files, _RANKED_TOTAL)
+    read: Iterable[tuple[str, bytes]] = _within(release, files, _RANKED_TOTAL)
     count, total = limits
-    if words is not None and (len(read) > count or sum(len(d) for _, d in read) > total):
-        read = _ranked(read, words)
+    if words is not None:
+        read = list(islice(read, _RANKED_FILES))
+        if len(read) > count or sum(len(d) for _, d in read) > total:
+            read = _ranked(read, words)
     kept = _first(read, count, total)
     return sorted(kept), len(files) - len(kept)
 
 
-def _within(release: Release, files: Iterable[File], total: int) -> list[tuple[str, bytes]]:
-    found: list[tuple[str, bytes]] = []
+def _within(release: Release, files: Iterable[File], total: int) -> Iterator[tuple[str, bytes]]:
     for file in sorted(files, key=lambda f: (f.path.count("/"), f.path)):
         data = release.read(file.path, 2 * MAX_BYTES) if total > 0 else None
         if data is not None:
             total -= len(data)
-            found.append((file.path, data))
-    return found
+            yield file.path, data
 
 
-def _first(files: list[tuple[str, bytes]], count: int, total: int) -> list[tuple[str, bytes]]:
+def _first(files: Iterable[tuple[str, bytes]], count: int, total: int) -> list[tuple[str, bytes]]:
     kept: list[tuple[str, bytes]] = []
     for path, data in files:
-        if len(kept) < count and len(data) <= total:
+        if len(data) <= total:
             kept.append((path, data))
             total -= len(data)
+        if len(kept) == count:
+            break
     return kept
 
 

@@ -33,6 +33,20 @@ _FORMATS = {"safetensors": (".safetensors",), "GGUF": (".gguf",), "PyTorch": TOR
 _MODEL = ("model", "pytorch_model")
 _STATE = re.compile(r"(?s)(?:.*/)?(?:training_args|optimizer|scheduler|scaler|rng_state)[^/]*")
 """What a trainer saves beside a model."""
+_UNREAD = (
+    ".h5",
+    ".hdf5",
+    ".keras",
+    ".msgpack",
+    ".onnx",
+    ".npz",
+    ".npy",
+    ".pkl",
+    ".pickle",
+    ".joblib",
+    ".tflite",
+)
+"""Names of files that can hold weights in formats that are not read."""
 MOST_PICKLES = 1000
 
 
@@ -152,21 +166,31 @@ def _indexed(found: _Found, index: Tensors) -> Tensors:
 def _weights(found: _Found) -> dict[str, str]:
     """The files that hold tensors, by path, and their format, told by content where there is any."""
     kinds: dict[str, str] = {}
+    unread: list[str] = []
     for path in sorted(found.files):
         if path.lower().endswith(_TEXT):
             continue
-        named = next((kind for kind, ends in _FORMATS.items() if path.lower().endswith(ends)), None)
+        named = _named(path)
         kind = _sniff(found, path, report=named is not None)
-        telling = named not in (None, "PyTorch")  # anything may be called .bin
-        if kind == "absent" and named == "PyTorch" and "model" not in path.rpartition("/")[2]:
+        telling = named is not None and (named != "PyTorch" or "model" in path.rpartition("/")[2])
+        if kind == "absent" and not telling:  # anything may be called .bin
             continue
         if named is not None and (kind == "absent" or (kind is None and telling)):
             kind = named  # its reader says what is wrong with it
         elif telling and kind not in (named, "unreadable"):
             found.faults.append(fault("tensors.other_kind", path, kind=str(kind), named=str(named)))
+        elif named is None and (kind == "pickle" or path.lower().endswith(_UNREAD)):
+            unread.append(path)
         if kind in _FORMATS:
             kinds[path] = str(kind)
+    if unread:
+        found.faults.append(note("tensors.unread", unread[0], n=len(unread)))
     return kinds
+
+
+def _named(path: str) -> str | None:
+    """The format whose name a file bears."""
+    return next((kind for kind, ends in _FORMATS.items() if path.lower().endswith(ends)), None)
 
 
 def _sniff(found: _Found, path: str, *, report: bool) -> str | None:
@@ -205,8 +229,11 @@ def _name_others(found: _Found, weights: Iterable[str], taken: Collection[str]) 
         found.faults.append(note("tensors.others", others[0], n=len(others)))
 
 
-def _check_complete(found: _Found, chosen: Iterable[str]) -> None:
-    """Every part that a series announces must be among the files."""
+def _check_complete(found: _Found, chosen: Collection[str]) -> None:
+    """Every part that a series announces, by its names or in its header, must be among the files."""
+    announced = found.metadata.get("split.count")
+    if isinstance(announced, int) and announced not in (0, len(chosen)):
+        found.faults.append(fault("tensors.split", min(chosen), n=len(chosen), count=announced))
     for path in chosen:
         part = _PART.fullmatch(path)
         if part is None or part[3] is None:
@@ -236,7 +263,7 @@ def _headers(found: _Found, paths: Iterable[str]) -> dict[str, tuple[TensorInfo,
 
 
 def _header(found: _Found, stream: BinaryIO, size: int, path: str) -> tuple[TensorInfo, ...]:
-    kind = weight_kind(stream.read(512), path)
+    kind = weight_kind(stream.read(512), path) or _named(path)
     stream.seek(0)
     if kind == "PyTorch":
         saved = read_torch(stream, size, path)
