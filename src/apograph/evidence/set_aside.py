@@ -29,9 +29,9 @@ MARKED: tuple[Kind, ...] = ("quantised", "pruned")
 CHANCE = 4.0
 """Standard errors."""
 SPREAD, MOST = 0.1, 0.9
-"""A side to which noise was added, or that was rounded, has the other's change from a base once: in nine of ten
-tensors the slope of its change is 1 within this and two standard errors. Siblings on one data have more than a
-half of it by themselves, and all of it in rows of tokens that never occur."""
+"""A side to which noise was added, or that was rounded, has the other's change from a base once: in nine of
+ten tensors the slope of its change is 1 within this and two standard errors. Siblings on one data have more
+than a half of it by themselves, and all of it in rows of tokens that never occur."""
 COUNTERPART = 0.5
 """Correlation from which a base's tensor counts as the counterpart of a side's."""
 
@@ -128,8 +128,8 @@ def _goes_on(a: float, b: float, between: Moments) -> bool:
 
 
 def _slopes(a: float, b: float, between: Moments) -> dict[Side, tuple[float, float]]:
-    """The slope of each side's change from the base on the other's, and its standard error, if the changes are
-    independent. ``a`` and ``b`` are the squared distances of the reference and the candidate from the base."""
+    """The slope of each side's change from the base on the other's, and its standard error, if the changes
+    are independent. ``a`` and ``b`` are the squared distances of reference and candidate from the base."""
     shared = (a + b - between.sum_dd) / 2
     sides: tuple[tuple[Side, float, float], ...] = (("reference", a, b), ("candidate", b, a))
     return {
