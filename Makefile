@@ -27,3 +27,4 @@ test: $(VENV)/.dev ## lint, types, tests
 
 clean:
 	rm -rf $(VENV) demo build dist .mypy_cache .pytest_cache .ruff_cache
+	find src tests benchmarks docs -name __pycache__ -prune -exec rm -rf {} +

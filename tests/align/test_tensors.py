@@ -136,6 +136,19 @@ def test_joined_projections(match, swapped: bool) -> None:  # type: ignore[no-un
     assert len(parts) == 10
 
 
+def test_joined_projections_beside_decoys(match) -> None:  # type: ignore[no-untyped-def]
+    """Tensors of the shapes that were joined do not keep the joined ones from being searched."""
+    random = np.random.default_rng(9)
+    decoys = {
+        f"decoys.{n}": random.standard_normal(v.shape).astype(np.float32)
+        for n, v in MODEL.items()
+        if any(f".{p}." in n for p in (*QKV, "gate_proj", "up_proj"))
+    }
+    fused = [m for m in match({**joined(), **decoys}).matches if m.how == "fused"]
+    assert len(fused) == 10
+    assert not any(m.candidate.name in decoys for m in fused)
+
+
 def test_transposed_storage(match) -> None:  # type: ignore[no-untyped-def]
     got = match({n: np.ascontiguousarray(v.T) if v.ndim == 2 else v for n, v in MODEL.items()})
     assert names(got) == {name: name for name in MODEL}

@@ -62,6 +62,7 @@ class Total:
 
     def __init__(self, label: str) -> None:
         self.total, self.label, self.starts = np.zeros((2, 1)), label, [-1]
+        self.lines = None
 
     def piece(self, start: int, a: Stored, b: Stored) -> NDArray[np.float64]:
         return np.array([[len(a)], [np.dot(values_of(a).astype(float), values_of(b).astype(float))]])

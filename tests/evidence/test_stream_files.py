@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from apograph.align.tensors import Match, Part
+from apograph.evidence import coin_plain
+from apograph.evidence.coin_plain import Lines
 from apograph.evidence.moments import SUB, fast, rows_of
 from apograph.evidence.stream import part_range, stream
 from apograph.evidence.stream_files import FilePair, file_pair
@@ -41,6 +43,10 @@ def opened(
     return open_store(path)
 
 
+def buffers() -> list[Bytes]:
+    return [np.empty(0, np.uint8) for _ in range(2)]
+
+
 def pair(match: Match, stores: tuple[TensorStore, TensorStore]) -> FilePair | None:
     parts = match.reference, match.candidate
     return file_pair(match, stores, (part_range(stores[0], parts[0])[0], part_range(stores[1], parts[1])[0]))
@@ -50,14 +56,20 @@ def pair(match: Match, stores: tuple[TensorStore, TensorStore]) -> FilePair | No
 def test_rows_are_those_of_the_elements(tmp_path: Path, short: bool) -> None:
     stores = opened(tmp_path, 1, short), opened(tmp_path, 2, short)
     match = Match(Part("w", 1, 39), Part("w", 2, 40), "sliced", 1.0)
-    files, buffers = pair(match, stores), [np.empty(0, np.uint8) for _ in range(2)]
+    files = pair(match, stores)
     assert files is not None
     start, stop = SUB, 9 * SUB + 3
-    found = files.read(start, stop, buffers)
-    assert found is not None
-    for side, (store, first) in enumerate(zip(stores, (SUB // 4, SUB // 2), strict=True)):
-        np.testing.assert_array_equal(found[side], store.raw("w", first + start, first + stop))
-    np.testing.assert_array_equal(found[2], rows_of(found[0], found[1], plain=True))
+    a, b = (s.raw("w", n + start, n + stop) for s, n in zip(stores, (SUB // 4, SUB // 2), strict=True))
+    assert a is not None
+    assert b is not None
+    for lines in (None, Lines(SUB // 4, False), Lines(SUB // 4, True), Lines(1000, False), Lines(1000, True)):
+        found = files.summed(start, stop, lines, buffers())
+        assert found is not None
+        np.testing.assert_array_equal(found[0], rows_of(a, b, plain=True))
+        if lines is not None:
+            expected = lines.room(start, stop - start)
+            coin_plain.products(a, b, start, *lines, expected)
+            np.testing.assert_array_equal(found[1], expected)
 
 
 def test_what_float32_cannot_hold_is_summed_again(tmp_path: Path) -> None:
@@ -74,10 +86,9 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "2-True.safetensors"
     os.truncate(path, path.stat().st_size - 2)
     files = pair(WHOLE, stores)
-    buffers: list[Bytes] = [np.empty(0, np.uint8) for _ in range(2)]
     assert files is not None
-    assert files.read(0, SUB, buffers) is not None
-    assert files.read(9 * SUB, 10 * SUB, buffers) is None
+    assert files.summed(0, SUB, None, buffers()) is not None
+    assert files.summed(9 * SUB, 10 * SUB, None, buffers()) is None
     with pytest.raises(Refusal):
         stream([WHOLE], *stores)
 

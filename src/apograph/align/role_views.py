@@ -124,9 +124,13 @@ def _lines(
     """The storage of some lines of ``width`` elements, the first of which begins at ``offset``, block by
     block."""
     most = max(STEP // width, 1)
-    if isinstance(store, FileStore) and store.place(name) is not None and (np.diff(lines) > 2).all():
-        for at in range(0, len(lines), most):
-            yield store.runs(name, (offset + lines[at : at + most] * width).tolist(), width)
+    heads = lines[np.diff(lines, prepend=-2) > 1]
+    length = len(lines) // max(len(heads), 1)
+    even = np.array_equal(lines, (heads[:, None] + np.arange(length)).reshape(-1)) and length <= most
+    if even and len(heads) > 1 and isinstance(store, FileStore) and store.place(name) is not None:
+        for at in range(0, len(heads), most // length):
+            starts = offset + heads[at : at + most // length] * width
+            yield store.runs(name, starts.tolist(), length * width).reshape(-1, width)
         return
     for some in _runs(lines, most):
         first, stop = (offset + int(n) * width for n in (some[0], some[-1] + 1))

@@ -116,8 +116,8 @@ class _Matcher:
         self.free[1].pop(b, None)
 
     def _score(self, a: str, b: str) -> float:
-        vectors = [[self.samples[n].rows(name, 0, self._rows(n, name))] for n, name in ((0, a), (1, b))]
-        return float(correlations(*vectors)[0, 0])
+        x, y = (self.samples[n].rows(name, 0, self._rows(n, name)) for n, name in ((0, a), (1, b)))
+        return 0.0 if x is None or y is None else float(x @ y)
 
     def _rows(self, side: int, name: str) -> int:
         shape = self.shapes[side][name]

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from apograph.evidence.coin_plain import GROUP, LANES, Products
+from apograph.evidence.coin_plain import GROUP, LANES, STEP, Products
 from apograph.evidence.moments import Stored
 from apograph.evidence.moments_fast import by_halves
 from apograph.evidence.numba_bits import WIDE, add_wide, line, nothing, put, value, values
@@ -25,22 +25,39 @@ def _compiled(function: Any) -> Any:
 
 
 @_compiled
-def rows(a: Stored, b: Stored, start: int, width: int, out: Products) -> None:
-    """See ``coin_plain.rows``."""
+def products(a: Stored, b: Stored, start: int, width: int, columns: bool, out: Products) -> None:
+    """See ``coin_plain.products``."""
+    for at in range(0, len(a), STEP):
+        end = min(at + STEP, len(a))
+        add_step(a[at:end], b[at:end], start + at, start // width, width, columns, out)
+
+
+@_compiled
+def add_step(
+    a: Stored, b: Stored, start: int, row: int, width: int, columns: bool, out: Products
+) -> None:  # fmt: skip
+    """``products`` of at most ``STEP`` elements; ``row`` is the first of ``out``."""
+    if columns:
+        _columns(a, b, start, width, out)
+    else:
+        _rows(a, b, start, width, out[:, start // width - row :])
+
+
+@_compiled
+def _rows(a: Stored, b: Stored, start: int, width: int, out: Products) -> None:
     sums, halves = np.empty((3, LANES), np.float32), np.empty(LANES // 2)
-    at = 0
-    for i in range(out.shape[1]):
+    i = at = 0
+    while at < len(a):
         end = min(at + width - (start + at) % width, len(a))
         sums[:] = 0
         _lines(a[at:end], b[at:end], LANES, sums)
         for n in range(3):
-            out[n, i] = by_halves(sums, n * LANES, LANES, halves)
-        at = end
+            out[n, i] += by_halves(sums, n * LANES, LANES, halves)
+        i, at = i + 1, end
 
 
 @_compiled
-def columns(a: Stored, b: Stored, start: int, width: int, out: Products) -> None:
-    """See ``coin_plain.columns``."""
+def _columns(a: Stored, b: Stored, start: int, width: int, out: Products) -> None:
     head = min(-start % width, len(a))
     first = start % width
     if head:

@@ -11,6 +11,7 @@ import numpy as np
 from apograph.align.modules import Module, Slice
 from apograph.align.tensors import Match, Part
 from apograph.evidence import coin_plain
+from apograph.evidence.coin_plain import Lines
 from apograph.evidence.coin_plain import Products as Products
 from apograph.evidence.moments import Stored, alike, fast
 from apograph.release.types import TensorInfo
@@ -30,17 +31,17 @@ class _Sums:
     def label(self) -> str:
         return f"{self.axis} {self.width}"
 
+    @property
+    def lines(self) -> Lines:
+        return Lines(self.width, self.axis == "columns")
+
     def piece(self, start: int, a: Stored, b: Stored) -> Products:
         a, b = alike(a, b)
         kernel = coin_plain
         if fast() and a.dtype != np.float64:
             from apograph.evidence import coin_fast as kernel  # type: ignore[no-redef]
-        if self.axis == "columns":
-            out = np.zeros((3, self.width))
-            kernel.columns(a, b, start, self.width, out)
-        else:
-            out = np.zeros((3, -(-(start + len(a)) // self.width) - start // self.width))
-            kernel.rows(a, b, start, self.width, out)
+        out = self.lines.room(start, len(a))
+        kernel.products(a, b, start, *self.lines, out)
         return out
 
     def add(self, start: int, piece: Products) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -86,7 +87,7 @@ def two_sided(heads: int, n: int) -> float:
     most n times its last term, is below 2^-64 of the sum."""
     most = max(heads, n - heads)
     if 2 * most - n <= n - most:
-        half, term, middle = n - n // 2, math.comb(n, n // 2), 0
+        half, term, middle = n - n // 2, _central(n), 0
         for k in range(half, most):
             middle += term if 2 * k == n else 2 * term
             term = term * (n - k) // (k + 1)
@@ -98,6 +99,12 @@ def two_sided(heads: int, n: int) -> float:
         if term * n << 64 < total:
             break
     return min(0.0, math.log10(total) + (1 - n) * math.log10(2))
+
+
+@cache
+def _central(n: int) -> int:
+    """The largest binomial coefficient: modules of one model have units in a few numbers."""
+    return math.comb(n, n // 2)
 
 
 def holm_adjusted(log10_p: Sequence[float]) -> list[float]:

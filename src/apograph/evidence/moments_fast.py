@@ -7,39 +7,23 @@ in the width of storage; whole numbers have no order.
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numpy.typing import DTypeLike, NDArray
+from numba import njit
+from numpy.typing import NDArray
 
 from apograph.evidence.moments import LANES, SMALL_RESIDUAL, SMALL_SQUARES, SUB, Rows, Stored
 from apograph.evidence.numba_bits import WIDE, folded, larger, line, put, same, values, wide, zero
-from apograph.release.elements import Bytes
-
-Files: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
-
 
 RUN = 16
 """Rows of lanes that are summed in registers: as much as the first cache holds."""
-STEP = 4 * SUB
-"""Elements that are read at once: they are summed while they are in the first caches."""
-_pread = types.ExternalFunction("pread", types.intp(types.int32, types.voidptr, types.intp, types.int64))
 
 
 def fill(a: Stored, b: Stored, out: Rows) -> bool:
     """Fill ``out`` [sub-blocks, COLUMNS] from the bits of two flat arrays of one type, uint16 or uint32.
     False when float32 certainly held every sub-block."""
-    return bool(_fill(a, b, 32 - 8 * a.itemsize, out))
-
-
-def read_and_fill(files: Files, buffers: tuple[Bytes, Bytes], kind: DTypeLike, out: Rows) -> bool | None:
-    """The same, read from where ``files`` (descriptor, first byte) say into ``buffers``, which ``kind`` gives
-    the type. All in one call, so that threads do not wait for the interpreter's lock. None where less could
-    be read than asked for."""
-    a, b = (v.view(kind) for v in buffers)
-    told = _read_and_fill(*files[0], buffers[0], *files[1], buffers[1], a, b, 32 - 8 * a.itemsize, out)
-    return None if told < 0 else bool(told)
+    return bool(fill_rows(a, b, 32 - 8 * a.itemsize, out))
 
 
 def _compiled(function: Any) -> Any:
@@ -47,35 +31,8 @@ def _compiled(function: Any) -> Any:
 
 
 @_compiled
-def _read_and_fill(
-    file_a: int, at_a: int, bytes_a: Bytes, file_b: int, at_b: int, bytes_b: Bytes,
-    a: Stored, b: Stored, shift: int, out: Rows,
-) -> int:  # fmt: skip
-    doubtful = False
-    size = a.itemsize
-    for first in range(0, len(a), STEP):
-        last = min(first + STEP, len(a))
-        if not _read(file_a, at_a + first * size, bytes_a[first * size : last * size]):
-            return -1
-        if not _read(file_b, at_b + first * size, bytes_b[first * size : last * size]):
-            return -1
-        doubtful |= _fill(a[first:last], b[first:last], shift, out[first // SUB : -(-last // SUB)])
-    return int(doubtful)
-
-
-@_compiled
-def _read(file: int, at: int, into: Bytes) -> bool:
-    done = 0
-    while done < len(into):
-        n = _pread(file, into[done:].ctypes, len(into) - done, at + done)
-        if n <= 0:
-            return False
-        done += n
-    return True
-
-
-@_compiled
-def _fill(a: Stored, b: Stored, shift: int, out: Rows) -> bool:
+def fill_rows(a: Stored, b: Stored, shift: int, out: Rows) -> bool:
+    """``fill`` for compiled callers; ``shift`` is 32 less the bits of an element."""
     doubtful = False
     sums = np.empty((10, LANES), np.float32)
     counts = np.empty(6 * WIDE, a.dtype)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from apograph.align.tensors import Match, Part
 from apograph.evidence import stream_state
+from apograph.evidence.coin_plain import Lines
 from apograph.evidence.moments import COLUMNS, SUB, Moments, Rows, Stored, rows_of, values_of
 from apograph.evidence.stream_files import FilePair, file_pair
 from apograph.findings import Message, Refusal
@@ -26,8 +27,8 @@ from apograph.release.safetensors_header import element_count
 from apograph.release.tensor_store import TensorStore
 from apograph.release.types import TensorInfo
 
-BLOCK = 1 << 20
-CHUNK = 1 << 20
+BLOCK = 1 << 21
+CHUNK = 1 << 21
 """Elements whose sums are one piece; a whole number of sub-blocks. Blocks are whole chunks."""
 TRANSPOSED = 1 << 28
 """Elements of the largest matrix that is turned in memory."""
@@ -46,6 +47,10 @@ class Sums(Protocol):
     @property
     def label(self) -> str:
         """What is summed: saved sums with another label are not used."""
+
+    @property
+    def lines(self) -> Lines | None:
+        """Of which lines the pieces are ``coin_plain.products``, where they are: files are summed in one."""
 
     def piece(self, start: int, a: Stored, b: Stored) -> NDArray[np.float64]:
         """The sums of one chunk. Called by any thread, in any order."""
@@ -93,19 +98,30 @@ class _Task:
     """Those whose turn to be added has not come, by their chunk."""
     added: int = 0
 
-    def sum(self, start: int, a: Stored, b: Stored, rows: Rows | None) -> None:
-        """Sum a block, chunk by chunk, and add what is next."""
-        if rows is not None:
-            self.rows[start // SUB : start // SUB + len(rows)] = rows
+    def sum(self, start: int, a: Stored, b: Stored) -> None:
+        """Sum a block, chunk by chunk."""
         for at in range(0, len(a), CHUNK):
             x, y = a[at : at + CHUNK], b[at : at + CHUNK]
-            if rows is None:
-                self.rows[(start + at) // SUB : -(-(start + at + len(x)) // SUB)] = rows_of(x, y)
-            if any(self.sums):
-                self.pieces[(start + at) // CHUNK] = [
-                    None if s is None else s.piece(start + at, x, y) for s in self.sums
-                ]
+            pieces = [None if s is None else s.piece(start + at, x, y) for s in self.sums]
+            self.take(start + at, rows_of(x, y), pieces)
+
+    def read(self, start: int, stop: int, buffers: list[NDArray[np.uint8]]) -> int:
+        """Read and sum a block in one, as far as that can be done; where the rest begins."""
+        own = [s.lines for s in self.sums if s is not None]
+        if self.files is None or len(own) > 1 or None in own:
+            return start
+        for at in range(start, stop, CHUNK):
+            found = self.files.summed(at, min(at + CHUNK, stop), own[0] if own else None, buffers)
+            if found is None:
+                return at
+            self.take(at, found[0], [None if s is None else found[1] for s in self.sums])
+        return stop
+
+    def take(self, start: int, rows: Rows, pieces: list[NDArray[np.float64] | None]) -> None:
+        """Take what was summed over a chunk, and add the pieces whose turn it is."""
+        self.rows[start // SUB : start // SUB + len(rows)] = rows
         with self.lock:
+            self.pieces[start // CHUNK] = pieces
             while (ready := self.pieces.pop(self.added, None)) is not None:
                 for sums, piece in zip(self.sums, ready, strict=True):
                     if sums is not None and piece is not None:
@@ -225,11 +241,12 @@ class _Run:
     def _block_of(
         self, item: int, task: _Task, start: int, stop: int, buffers: list[NDArray[np.uint8]]
     ) -> None:
-        found = task.files.read(start, stop, buffers) if task.files is not None else None
-        a, b, rows = found or (*self._stored(task, start, stop, buffers), None)
-        task.sum(start, a, b, rows)
-        if self._folds:
-            self._show(item, task.match, start, values_of(a), values_of(b))
+        first = start if self._folds else task.read(start, stop, buffers)
+        if self._folds or first < stop:
+            a, b = self._stored(task, first, stop, buffers)
+            task.sum(first, a, b)
+            if self._folds:
+                self._show(item, task.match, start, values_of(a), values_of(b))
         with self._lock:
             task.missing -= 1
             if not task.missing:

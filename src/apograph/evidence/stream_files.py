@@ -1,4 +1,4 @@
-"""Both sides of a block read and summed in one compiled call, where both lie in files in one plain type."""
+"""Both sides of a match where they lie in files in one plain type: they are read and summed in one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from apograph.align.tensors import Match
-from apograph.evidence.moments import COLUMNS, SUB, Rows, Stored, fast, mend
+from apograph.evidence.coin_plain import Lines, Products
+from apograph.evidence.moments import COLUMNS, SUB, Rows, fast
 from apograph.release.elements import Bytes
 from apograph.release.file_store import FileStore
 from apograph.release.tensor_store import TensorStore
@@ -23,26 +24,21 @@ class FilePair:
     files: tuple[tuple[int, int], tuple[int, int]]
     kind: np.dtype[Any]
 
-    def read(self, start: int, stop: int, buffers: list[Bytes]) -> tuple[Stored, Stored, Rows] | None:
-        """Elements [start, stop), in ``buffers``, and their rows (``moments.rows_of``); None where a file has
-        become shorter."""
-        from apograph.evidence.moments_fast import read_and_fill
+    def summed(
+        self, start: int, stop: int, lines: Lines | None, buffers: list[Bytes]
+    ) -> tuple[Rows, Products] | None:
+        """The rows (``moments.rows_of``) of elements [start, stop), and the products of their ``lines``. None
+        where the elements have to be had from the stores: a file has become shorter, or there are values that
+        float32 cannot hold. ``buffers``: one a side, used again."""
+        from apograph.evidence.stream_fast import read_and_sum
 
-        size, n = self.kind.itemsize, stop - start
-        for side in (0, 1):
-            if len(buffers[side]) < n * size:
-                buffers[side] = np.empty(n * size, np.uint8)
-        both = buffers[0][: n * size], buffers[1][: n * size]
+        n, size = stop - start, self.kind.itemsize
         rows = np.zeros((-(-n // SUB), COLUMNS))
+        products = lines.room(start, n) if lines else np.zeros((3, 0))
         (a, at_a), (b, at_b) = self.files
         places = (a, at_a + start * size), (b, at_b + start * size)
-        doubtful = read_and_fill(places, both, self.kind, rows)
-        if doubtful is None:
-            return None
-        x, y = (v.view(self.kind) for v in both)
-        if doubtful:
-            mend(x, y, rows)
-        return x, y, rows
+        read = read_and_sum(places, self.kind, start, rows, lines, products, n, buffers)
+        return (rows, products) if read else None
 
 
 def file_pair(
