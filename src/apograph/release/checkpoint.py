@@ -231,19 +231,19 @@ def _name_others(found: _Found, weights: Iterable[str], taken: Collection[str]) 
 
 def _check_complete(found: _Found, chosen: Collection[str]) -> None:
     """Every part that a series announces, by its names or in its header, must be among the files."""
-    announced = found.metadata.get("split.count")
-    if isinstance(announced, int) and announced not in (0, len(chosen)):
-        found.faults.append(fault("tensors.split", min(chosen), n=len(chosen), count=announced))
     for path in chosen:
         part = _PART.fullmatch(path)
         if part is None or part[3] is None:
-            return
+            break
         count = int(part[3])
         for number in range(1, count + 1):
             name = f"{part[1]}-{number:05d}-of-{part[3]}{part[4]}"
             if name not in found.files:
                 found.faults.append(fault("tensors.no_part", name, n=number, count=count))
                 return
+    announced = found.metadata.get("split.count")
+    if isinstance(announced, int) and announced not in (0, len(chosen)):
+        found.faults.append(fault("tensors.split", min(chosen), n=len(chosen), count=announced))
 
 
 def _headers(found: _Found, paths: Iterable[str]) -> dict[str, tuple[TensorInfo, ...]]:
