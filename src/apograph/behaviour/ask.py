@@ -12,9 +12,10 @@ import json
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import IO, Any, NamedTuple, Protocol
 
 from apograph.behaviour.items import dumps
@@ -131,24 +132,46 @@ def _run(
     result: Asked,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    with ThreadPoolExecutor(max_workers=concurrency) as pool:
-        waiting = {pool.submit(one, item): item["item"] for item in todo}
-        in_a_row = 0
-        try:
-            for done, future in enumerate(as_completed(waiting), 1):
-                reason = future.result()
-                in_a_row = 0 if reason is None else in_a_row + 1
-                if progress is not None:
-                    progress(done, len(todo))
-                if in_a_row == GIVE_UP and done < len(todo):
-                    result.gave_up = reason
-                    break
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-    result.failed = [
-        name for future, name in waiting.items() if future.cancelled() or future.result() is not None
-    ]
-    result.answered = len(todo) - len(result.failed)
+    """Ask from several threads. They are daemons: an interrupt ends the program at once, though one of them
+    waits for a busy server."""
+    waiting: SimpleQueue[dict[str, Any]] = SimpleQueue()
+    replies: SimpleQueue[tuple[str, str | BaseException | None]] = SimpleQueue()
+    for item in todo:
+        waiting.put(item)
+
+    def work() -> None:
+        while True:
+            try:
+                item = waiting.get_nowait()
+            except Empty:
+                return
+            try:
+                replies.put((item["item"], one(item)))
+            except BaseException as error:  # raised again below
+                replies.put((item["item"], error))
+
+    for _ in range(min(concurrency, len(todo))):
+        threading.Thread(target=work, daemon=True).start()
+    answered, in_a_row = set(), 0
+    try:
+        for done in range(1, len(todo) + 1):
+            name, reason = replies.get()
+            if isinstance(reason, BaseException):
+                raise reason
+            if reason is None:
+                answered.add(name)
+            in_a_row = 0 if reason is None else in_a_row + 1
+            if progress is not None:
+                progress(done, len(todo))
+            if in_a_row == GIVE_UP and done < len(todo):
+                result.gave_up = reason
+                break
+    finally:
+        with suppress(Empty):
+            while True:
+                waiting.get_nowait()
+    result.failed = [item["item"] for item in todo if item["item"] not in answered]
+    result.answered = len(answered)
 
 
 def _record(responder: Responder, item: dict[str, Any], reply: Reply) -> dict[str, Any]:
