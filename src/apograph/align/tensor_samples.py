@@ -23,8 +23,9 @@ from apograph.release.tensor_store import TensorStore
 
 RUNS, RUN = 16, 256
 TILE = 64
-SPAN = 1 << 15
-"""Elements between the first and the last of a sample up to which all of them are read at once."""
+SPAN = 1 << 13
+"""Elements for each run up to which all from the first to the last are read at once: a read of its own costs
+as much, from memory less than from a disk."""
 
 Vector = NDArray[np.float32]
 
@@ -85,7 +86,7 @@ def _gathered(store: TensorStore, name: str, starts: Sequence[int], length: int)
     kind = element_type(store.dtype(name))
     if len(starts) > 1 and kind is not None and kind.elements == 1 and isinstance(store, FileStore):
         first, span = starts[0], starts[-1] + length - starts[0]
-        if span <= SPAN:
+        if span <= SPAN * len(starts):
             # One read of everything between costs less than many short ones.
             whole = store.raw(name, first, first + span)
             parts = [whole[s - first : s - first + length] for s in starts]
