@@ -14,6 +14,7 @@ MODULES: tuple[str, ...] = (
     "history",
     "mentions",
     "consistency",
+    "adapters",
     "weights",
     "gauge",
     "descent",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,8 @@ _PREFIX = "base_model.model."
 _FACTOR = re.compile(r"(.+)\.lora_(embedding_)?([AB])(\.weight)?")
 _PLAIN_NAME = re.compile(r"[\w.]+")
 MAX_RANK = 4096
+CONFIG = "adapter_config.json"
+"""The file that describes an adapter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +114,23 @@ class LoraStore:
         self._adapter.close()
 
 
+def changed_by(names: Iterable[str]) -> frozenset[str]:
+    """The base's weights that an adapter with tensors of these names changes; none of other checkpoints."""
+    factors = (_FACTOR.fullmatch(_base_name(name)) for name in names)
+    return frozenset(f"{factor[1]}.weight" for factor in factors if factor)
+
+
+def _base_name(own: str) -> str:
+    # PEFT stores an adapted embedding's own weight, too, as that of its base layer.
+    return own.removeprefix(_PREFIX).replace(".base_layer.", ".")
+
+
 def lora_store(adapter: FileStore, base: TensorStore, config: Mapping[str, Json]) -> LoraStore:
     """``base`` with the LoRA adapter applied; ``config`` is adapter_config.json.
 
     Raises Refusal 3 for another kind of adapter, 2 when the configuration makes no sense.
     """
-    kind, file = config.get("peft_type"), "adapter_config.json"
+    kind, file = config.get("peft_type"), CONFIG
     if kind not in ("LORA", None):
         raise refuse("store.adapter", file, code=3, kind=str(kind))
     deltas: dict[str, _Delta] = {}
@@ -125,8 +138,7 @@ def lora_store(adapter: FileStore, base: TensorStore, config: Mapping[str, Json]
     unknown: dict[str, Unexamined] = {}
     modules: dict[str, dict[str, str]] = {}
     for own in adapter.infos:
-        # PEFT stores an adapted embedding's own weight, too, as that of its base layer.
-        name = own.removeprefix(_PREFIX).replace(".base_layer.", ".")
+        name = _base_name(own)
         match = _FACTOR.fullmatch(name)
         if match:
             modules.setdefault(match[1], {})[f"{match[2] or ''}{match[3]}"] = own

@@ -19,7 +19,7 @@ from apograph.release.elements import Bytes, Values
 from apograph.release.file_store import FileStore
 from apograph.release.folder import FolderSource
 from apograph.release.json_text import parse_json
-from apograph.release.lora_store import lora_store
+from apograph.release.lora_store import CONFIG, lora_store
 from apograph.release.opened import Opened
 from apograph.release.packed_store import unpacked
 from apograph.release.refuse import refuse
@@ -75,7 +75,7 @@ def open_store(target: Release | str | os.PathLike[str], base: TensorStore | Non
     """
     place = _of_release(target) if not isinstance(target, (str, os.PathLike)) else _of_path(os.fspath(target))
     store = place.open()
-    adapter = place.json("adapter_config.json")
+    adapter = place.json(CONFIG)
     if base is not None and adapter:
         return lora_store(store, base, adapter)
     return unpacked(store, place.json("config.json"))
