@@ -102,6 +102,12 @@ def test_parts_that_one_side_left_as_they_were_prove_nothing(make: Any) -> None:
     assert arrow(adapted(BASE), adapted(every(make))) is None
 
 
+def test_matrices_that_cannot_tell_speak_against_nothing() -> None:
+    some = {n: half(v).astype(np.float32) if n == "w5" else v for n, v in BASE.items()}
+    assert arrow(some, every(eight, some)) == "reference"
+    assert arrow(every(half), every(eight, every(half))) is None
+
+
 def test_an_adapter_points_to_what_it_was_merged_into() -> None:
     for base in (BASE, every(half)):
         assert arrow(base, adapted(base)) == "reference"

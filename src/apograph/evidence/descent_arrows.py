@@ -31,7 +31,7 @@ def source_of(told: Sequence[Transformation], law: NoiseLaw | None) -> Side | No
 def unmarked(told: Sequence[Transformation], law: NoiseLaw | None) -> int:
     """How many matrices differ by more than their class explains, and bear no mark. Beside noise, one is
     explained whose difference is uncorrelated with the same side: it has that noise and more."""
-    open_ = [t for t in told if t.matrix and t.kind in CHANGED and t.source is None]
+    open_ = [t for t in told if t.matrix and t.kind in CHANGED and t.source is None and not t.exact]
     noise = law.source if law is not None else None
     if noise is None:
         return len(open_)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ _STRAY, _STRAY_OF_EXPECTED = 1e-3, 0.1
 """Shares of elements on the other side of a boundary that still count as none: of all, and of those that a
 third release would have there."""
 _EXPECTED = 10
+Rounds: TypeAlias = Literal["yes", "no", "open"]
 # Normal Float 4: quantiles of the normal law at evenly spaced levels (Dettmers et al. 2023, appendix E).
 _NF4 = np.array(
     (
@@ -103,24 +104,26 @@ def _steps(row: NDArray[np.float64]) -> tuple[float, int]:
     return (step, levels) if off < _TOLERANCE and levels <= 260 else (0.0, 0)
 
 
-def rounds_to(a: NDArray[Any], b: NDArray[Any], grid: Grid, own: FloatType | None) -> bool:
+def rounds_to(a: NDArray[Any], b: NDArray[Any], grid: Grid, own: FloatType | None) -> Rounds:
     """Whether ``b``, on ``grid``, is what rounding ``a`` [rows, columns] to nearest gives.
 
     Two roundings of a third differ in what lay between ``a`` and a boundary of the grid. ``own`` is the type
-    to which ``a`` itself was rounded, None for one that lost nothing: with it there have to be enough
-    elements so near to a boundary that a third's would be seen on its other side. A scale kept in float16
-    moves boundaries by 2^-11 of the value.
+    to which ``a`` itself was rounded, None for one that lost nothing: with it the answer is "open" unless
+    there are enough elements so near to a boundary that a third's would be seen on its other side. A scale
+    kept in float16 moves boundaries by 2^-11 of the value.
     """
     few = max(1, _ELEMENTS // grid.group)
     x, y = (v.reshape(-1, grid.group)[:few].astype(np.float64) for v in (a, b))
     beyond = _beyond_nf4(x, y) if grid.kind == "nf4" else _beyond_step(x, y)
     slack = np.abs(x) * 2.0**-10 + 1e-3 * np.abs(y).max(axis=1, keepdims=True) * 2.0**-grid.bits
     off = np.count_nonzero(beyond > slack)
-    if own is None:
-        return bool(off <= _STRAY * x.size)
+    if off > _STRAY * x.size or own is None:
+        return "no" if off > _STRAY * x.size else "yes"
     unit, near = own.ulp(x), np.abs(beyond)
     expected = np.sum(np.where(near > slack, np.maximum(0.5 - near / unit, 0.0), 0.0))
-    return bool(expected >= _EXPECTED and off <= _STRAY_OF_EXPECTED * expected)
+    if expected < _EXPECTED:
+        return "open"
+    return "yes" if off <= _STRAY_OF_EXPECTED * expected else "no"
 
 
 def _beyond_step(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ a rule of its own."""
 BLURRED: tuple[Kind, ...] = ("noise", "quantised")
 """Classes that hide a difference smaller than the noise or the step."""
 MARKED: tuple[Kind, ...] = ("quantised", "pruned")
-"""Classes whose source shows where the other side's very values were rounded or cut, and not a relative's."""
+"""Classes that also a relative's values give, rounded or cut (``Transformation.exact``)."""
 CHANCE = 4.0
 """Standard errors."""
 SPREAD, MOST = 0.1, 0.9
@@ -50,7 +50,7 @@ class Aside:
 def from_values(told: Transformation) -> bool:
     """Whether the pair has a class of ``COMPUTED``, and by the very values of the two sides: what lies on a
     grid or has zeros may also have been made of another release of the same origin."""
-    return told.kind in COMPUTED and (told.kind not in MARKED or told.source is not None)
+    return told.kind in COMPUTED and (told.kind not in MARKED or told.exact)
 
 
 def set_aside(

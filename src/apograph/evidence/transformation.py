@@ -61,8 +61,9 @@ class Transformation:
     for noise, the root mean square of the difference otherwise; ``share`` of the elements looked at from
     which it comes; ``rank``, ``grid`` and ``zeros`` (share of zeros made) where the class has them. ``edge``
     is the largest singular value over that of white noise. ``head`` keeps the first differences of noise.
-    ``table`` says that the reference's values are such as software computes (``computed_tables``); ``turned``
-    that one side's were computed by a map between two bases (``evidence.gauge``): any change looks normal.
+    ``exact`` says that what lies on a grid or has zeros may be the other's very values, rounded or cut;
+    ``table`` that the reference's values are such as software computes (``computed_tables``); ``turned`` that
+    one side's were computed by a map between two bases (``evidence.gauge``): any change looks normal then.
     ``parts`` of a merge (``merge_classes``): names of releases, the other side among them, and coefficients,
     which add up to 1."""
 
@@ -84,6 +85,7 @@ class Transformation:
     into: str | None = None
     head: NDArray[np.float32] | None = None
     table: bool = False
+    exact: bool = False
     turned: bool = False
     parts: tuple[tuple[str, float], ...] = ()
 
@@ -178,12 +180,11 @@ class _Pair:
             return None
         fine = 1 if grids[0] is not None else 0
         grid, own = grids[1 - fine], self.types[fine]
-        source: Side | None = None
-        if grid is not None and own is not None:
-            lossless = own.bits >= FLOATS["F32"].bits
-            nearest = rounds_to((a, b)[fine], (a, b)[1 - fine], grid, None if lossless else own)
-            source = SIDES[fine] if nearest else None
-        return self._of("quantised", source=source, grid=grid)
+        assert grid is not None
+        lossless = own is None or own.bits >= FLOATS["F32"].bits
+        rounds = rounds_to((a, b)[fine], (a, b)[1 - fine], grid, None if lossless else own)
+        source = SIDES[fine] if rounds == "yes" and own is not None else None
+        return self._of("quantised", source=source, grid=grid, exact=rounds != "no")
 
     def _pruned(self, a: NDArray[Any], b: NDArray[Any]) -> Transformation | None:
         """Exact zeros on one side only, and what is left nearly as it was. Of two that were each pruned or
@@ -200,9 +201,8 @@ class _Pair:
             if same > FINE_TUNED:
                 into = self.types[1 - fine] or FLOATS["F32"]
                 equal = np.mean(into.nearest(x[kept].astype(np.float64)) == y[kept]) >= _KEPT_EQUAL
-                sure = equal and self.m.zero_both <= _STRAY * zeros
-                source = SIDES[fine] if sure else None
-                return self._of("pruned", source=source, zeros=zeros / self.m.n)
+                source = SIDES[fine] if equal and self.m.zero_both <= _STRAY * zeros else None
+                return self._of("pruned", source=source, zeros=zeros / self.m.n, exact=bool(equal))
         return None
 
     def _difference(self, a: NDArray[Any], b: NDArray[Any]) -> Transformation:

@@ -89,10 +89,10 @@ def transformations(case: Case) -> Iterator[Finding | Unexamined]:
         for gap in store.unexamined:
             yield Unexamined("weights", gap.reason, side, gap.path, gap.fault, gap.code)
     matching = match_tensors(reference, candidate)
-    configs = dict(case.reference.config), dict(case.candidate.config)
+    configs = dict(both[0].config), dict(both[1].config)
     planned = coins.plan(matching.matches, (reference, candidate), configs, roles_of(both))
     progress = case.shared.get("weights.progress")
-    with kept(case.shared.get("weights.state"), case.reference, case.candidate) as state:
+    with kept(case.shared.get("weights.state"), *both[0].releases, *both[1].releases) as state:
         moments = stream(
             matching.matches, reference, candidate, [planned.fold], progress=progress, state=state
         )
@@ -145,7 +145,7 @@ def _finding(found: Compared, law: NoiseLaw | None) -> Finding:
     elif not compared:
         key, bearing = "explained" if found.explained else "nothing", Bearing.CONTEXT
     elif made >= COUNTS:
-        key, bearing = "made", Bearing.DISTINCTIVE
+        key, bearing = "made" if found.computed >= COUNTS else "akin", Bearing.DISTINCTIVE
     elif any(t.kind not in ("unrelated", "constant") for t in compared):
         key, bearing = "alike", Bearing.CONTEXT
     else:
