@@ -1,7 +1,13 @@
 import base64
 import hashlib
 import json
+import os
+import signal
 import struct
+import subprocess
+import sys
+import threading
+import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +19,7 @@ from apograph.behaviour.ask import GIVE_UP, Reply, ask, prompt_hash, rendered
 from apograph.behaviour.ask_endpoint import Endpoint, Pace
 from apograph.behaviour.formats import read_file
 from apograph.behaviour.items import read_items
-from apograph.findings import Refusal
+from apograph.findings import Message, Refusal
 from tests.behaviour.server import said, serving
 from tests.behaviour.write import jsonl
 
@@ -199,6 +205,43 @@ def test_two_runs_never_write_one_file(tmp_path: Path) -> None:
             return Reply("x", [])
 
     assert ask(Nested(), items, tmp_path, out).answered == 1
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_a_fault_of_one_answer_ends_the_asking(tmp_path: Path, concurrency: int) -> None:
+    class Broken(Echo):
+        def answer(self, prompt: str, images: Sequence[Path]) -> Reply:
+            raise Refusal(4, Message("answers.error.local_images"))
+
+    with pytest.raises(Refusal):
+        ask(Broken(), some_items(tmp_path), tmp_path, tmp_path / "out.jsonl", concurrency)
+
+
+def test_an_interrupt_does_not_wait_for_the_server(tmp_path: Path) -> None:
+    """The server never answers, and a request may take two minutes."""
+    over = threading.Event()
+
+    def silent(*_: object) -> tuple[int, dict[str, str], bytes]:
+        over.wait()
+        return 200, {}, b""
+
+    some_items(tmp_path)
+    with serving(silent) as (url, seen):
+        words = ["ask", url, "items.jsonl", "--name", "m", "--out", "out.jsonl"]
+        command = [sys.executable, "-c", "from apograph.cli import main; main()", *words]
+        asking = subprocess.Popen(
+            command, cwd=tmp_path, stderr=subprocess.PIPE, env={**os.environ, "no_proxy": "*"}
+        )
+        while not seen and asking.poll() is None:
+            time.sleep(0.05)
+        asking.send_signal(signal.SIGINT)
+        try:
+            _, told = asking.communicate(timeout=90)
+        finally:
+            asking.kill()
+            over.set()
+    assert asking.returncode == 130
+    assert told.decode().splitlines() == ["apograph: interrupted"]
 
 
 def test_requests_keep_the_pace_those_tried_again_too(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_a_local_model_answers_greedily_and_the_same_twice(model: Path, tmp_path
     found = []
     for run in range(2):
         out = tmp_path / f"{run}.jsonl"
-        assert ask(LocalModel(model, 8), items, tmp_path, out, concurrency=2).answered == 3
+        assert ask(LocalModel(model, 8), items, tmp_path, out, concurrency=run + 1).answered == 3
         found.append({r.item: (r.answer, r.margin) for r in read_file(out)})
     assert found[0] == found[1]
     assert all(margin is not None and margin >= 0 for _, margin in found[0].values())

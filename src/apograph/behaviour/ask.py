@@ -11,8 +11,8 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -132,32 +132,9 @@ def _run(
     result: Asked,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Ask from several threads. They are daemons: an interrupt ends the program at once, though one of them
-    waits for a busy server."""
-    waiting: SimpleQueue[dict[str, Any]] = SimpleQueue()
-    replies: SimpleQueue[tuple[str, str | BaseException | None]] = SimpleQueue()
-    for item in todo:
-        waiting.put(item)
-
-    def work() -> None:
-        while True:
-            try:
-                item = waiting.get_nowait()
-            except Empty:
-                return
-            try:
-                replies.put((item["item"], one(item)))
-            except BaseException as error:  # raised again below
-                replies.put((item["item"], error))
-
-    for _ in range(min(concurrency, len(todo))):
-        threading.Thread(target=work, daemon=True).start()
     answered, in_a_row = set(), 0
-    try:
-        for done in range(1, len(todo) + 1):
-            name, reason = replies.get()
-            if isinstance(reason, BaseException):
-                raise reason
+    with closing(_replies(todo, one, concurrency)) as replies:
+        for done, (name, reason) in enumerate(replies, 1):
             if reason is None:
                 answered.add(name)
             in_a_row = 0 if reason is None else in_a_row + 1
@@ -166,12 +143,45 @@ def _run(
             if in_a_row == GIVE_UP and done < len(todo):
                 result.gave_up = reason
                 break
+    result.failed = [item["item"] for item in todo if item["item"] not in answered]
+    result.answered = len(answered)
+
+
+def _replies(
+    todo: Sequence[dict[str, Any]], one: Callable[[dict[str, Any]], str | None], concurrency: int
+) -> Generator[tuple[str, str | None]]:
+    """Items' names and why they stayed unanswered (None: they did not), as they come. Several threads are
+    daemons: an interrupt ends the program at once, though one of them waits for a busy server. A local model
+    is asked from the main thread alone, for a thread within it could not end so."""
+    if concurrency == 1:
+        yield from ((item["item"], one(item)) for item in todo)
+        return
+    waiting: SimpleQueue[dict[str, Any]] = SimpleQueue()
+    replies: SimpleQueue[tuple[str, str | BaseException | None]] = SimpleQueue()
+    for item in todo:
+        waiting.put(item)
+
+    def work() -> None:
+        with suppress(Empty):
+            while True:
+                item = waiting.get_nowait()
+                try:
+                    replies.put((item["item"], one(item)))
+                except BaseException as error:  # raised again below
+                    replies.put((item["item"], error))
+
+    for _ in range(min(concurrency, len(todo))):
+        threading.Thread(target=work, daemon=True).start()
+    try:
+        for _ in todo:
+            name, reason = replies.get()
+            if isinstance(reason, BaseException):
+                raise reason
+            yield name, reason
     finally:
         with suppress(Empty):
             while True:
                 waiting.get_nowait()
-    result.failed = [item["item"] for item in todo if item["item"] not in answered]
-    result.answered = len(answered)
 
 
 def _record(responder: Responder, item: dict[str, Any], reply: Reply) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class LocalModel:
             raise Refusal(4, Message("answers.error.transformers")) from None
         from apograph.release import open_release
 
+        transformers.utils.logging.disable_progress_bar()  # ours is the one to be seen
         self._torch = torch
         self._lock = threading.Lock()
         self._revision = open_release(str(path)).digest

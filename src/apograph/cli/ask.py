@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from apograph.behaviour.ask import Responder
 
 KEY = "APOGRAPH_API_KEY"
+URLS = ("http://", "https://")
 
 
 def ask(
@@ -46,7 +47,8 @@ def ask(
 
     try:
         responder = _responder(model, name, max_tokens, per_minute)
-        result = ask_all(responder, listed, items.parent, out, concurrency, progress)
+        at_once = concurrency if model.startswith(URLS) else 1
+        result = ask_all(responder, listed, items.parent, out, at_once, progress)
     except OSError as error:
         raise Refusal(
             4, Message("cli.error.output", {"reason": error.strerror or str(error)}), str(out)
@@ -66,7 +68,7 @@ def ask(
 def _responder(model: str, name: str | None, max_tokens: int, per_minute: int) -> Responder:
     import os
 
-    if model.startswith(("http://", "https://")):
+    if model.startswith(URLS):
         from apograph.behaviour.ask_endpoint import Endpoint, Pace
 
         if name is None:
