@@ -10,6 +10,8 @@ import pytest
 from apograph.cli import call
 from apograph.findings import Bearing, Message, Unexamined
 from apograph.report.json_format import loads
+from apograph.report.words import say
+from apograph.weigh.examine import all_examiners
 from tests.cli.conftest import World
 
 
@@ -136,6 +138,11 @@ def test_an_interruption_leaves_nothing(world: World, tmp_path: Path) -> None:
     world.wait = interrupt
     assert call(["compare", "a", "b", "--json", str(tmp_path / "r.json")]) == 130
     assert os.listdir(tmp_path) == []
+
+
+def test_the_help_names_every_kind_of_evidence() -> None:
+    named = say("cli.compare.only").partition("(")[2].partition(")")[0]
+    assert sorted(named.split(", ")) == sorted({e.channel for e in all_examiners()})
 
 
 def test_only_reaches_the_examination(world: World, capsys: pytest.CaptureFixture[str]) -> None:
