@@ -248,6 +248,17 @@ def test_nothing_comparable_is_said(tmp_path: Path) -> None:
     assert gaps(load_answers(*paths)) == ["answers.unexamined.nothing"]
 
 
+@pytest.mark.filterwarnings("error")
+def test_nothing_comparable_has_no_indices(tmp_path: Path) -> None:
+    paths = [
+        jsonl(tmp_path / f"{n}.jsonl", [{"item": "q", "raw": raw, "key": "A"}])
+        for n, raw in enumerate(("B", "", "A", "B", "C"))
+    ]
+    loaded = load_answers(paths[0], paths[1], paths[2:])
+    assert gaps(loaded) == ["answers.unexamined.nothing"]
+    assert "answers.indices" not in found(loaded)
+
+
 def test_even_discordant_errors_tell_no_direction() -> None:
     """Nine against seven: a coin shows as much four times in five (sign test)."""
     first = "B" * 30 + "B" * 9 + "A" * 21

@@ -67,6 +67,7 @@ def test_three_files_make_a_matrix(files: list[str], capsys: pytest.CaptureFixtu
     told = capsys.readouterr().out
     assert "most alike first: m0 and m1" in told.replace("\n", " ").replace("               ", "")
     assert "\nreference" not in told
+    assert "5 models were compared on 300 items" in " ".join(told.split())
 
 
 def test_wrong_use(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,7 +59,6 @@ def findings(answers: Answers) -> Iterator[Finding | Unexamined]:
 def compared(answers: Answers, named: int = 2) -> Finding:
     """Who answered what, and what was no answer; ``named`` models were named, two are the two sides."""
     sheet = answers.sheet
-    counts = count_pair(answers.units, answers.reference, answers.candidate)
     rows = []
     for j, column in enumerate(sheet.columns):
         role = "noised" if j in answers.noised else "panel"
@@ -92,16 +91,20 @@ def compared(answers: Answers, named: int = 2) -> Finding:
     return Finding(
         f"{CHANNEL}.compared",
         CHANNEL,
-        words(
-            "compared.positions" if sheet.kind == "transcript" else "compared.items",
-            n=counts.n,
-            items=len(sheet.items),
-            panel=len(answers.panel.kept),
-        ),
+        _counted(answers, named),
         strength=Strength("none"),
         exhibits=(table(words("compared.caption"), columns, rows),),
         limits=tuple(limits),
     )
+
+
+def _counted(answers: Answers, named: int) -> Message:
+    items, panel = len(answers.sheet.items), len(answers.panel.kept)
+    if named > 2:
+        return words("compared.models", models=named, items=items, panel=panel)
+    n = count_pair(answers.units, answers.reference, answers.candidate).n
+    kind = "positions" if answers.sheet.kind == "transcript" else "items"
+    return words(f"compared.{kind}", n=n, items=items, panel=panel)
 
 
 def _overlap(answers: Answers, counts: Counts) -> Finding:

@@ -46,7 +46,7 @@ class Modelled:
 
 def modelled_agreement(sheet: Sheet, reference: int, candidate: int, panel: Sequence[int]) -> Modelled | None:
     """ω and GBT given the reference's answers, M4 for both sides' answers. None with fewer than three panel
-    models or without a key.
+    models, without a key, or without an item that both sides answered.
 
     ω: normal tail of the excess. GBT (van der Linden & Sotaridona 2006): exact Poisson-binomial tail of the
     number of matches. M4 (Maynes 2014): exact tail of a trinomial score in which a wrong match counts as many
@@ -55,6 +55,8 @@ def modelled_agreement(sheet: Sheet, reference: int, candidate: int, panel: Sequ
     if len(panel) < 3 or not sheet.keyed:
         return None
     items = np.flatnonzero(sheet.valid(reference) & sheet.valid(candidate))
+    if not len(items):
+        return None
     if len(items) > MOST:
         items = items[np.linspace(0, len(items) - 1, MOST).astype(np.int64)]
     right = np.stack([sheet.right(j)[items] for j in panel])
