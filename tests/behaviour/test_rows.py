@@ -201,7 +201,8 @@ def test_lone_surrogates_do_not_fail_later(tmp_path: Path) -> None:
 
 def test_folders_and_absent_files(tmp_path: Path) -> None:
     assert refused(tmp_path).code == 2
-    assert refused(tmp_path / "none").message.key == "readers.answers.open"
+    absent = refused(tmp_path / "none")
+    assert (absent.message.key, absent.code) == ("readers.answers.open", 4)
 
 
 def test_colons_in_texts_and_nested_objects_read_the_same(tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_wrong_use(files: list[str], capsys: pytest.CaptureFixture[str]) -> None
     assert call(["agree", *files[:3], "--noised", files[4]]) == 4
     assert call(["power", "--alpha", "2"]) == 4
     assert call(["items", "commit", files[0]]) == 4
-    assert call(["agree", files[0], "/nowhere.jsonl"]) == 2
+    assert call(["agree", files[0], "/nowhere.jsonl"]) == 4
     assert len(capsys.readouterr().err.splitlines()) == 5
 
 

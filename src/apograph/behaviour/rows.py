@@ -147,7 +147,8 @@ def _open(path: Path) -> BinaryIO:
     try:
         number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise refuse("answers.open", str(path), reason=error.strerror or "") from None
+        code = 4 if isinstance(error, FileNotFoundError) else 2
+        raise refuse("answers.open", str(path), code=code, reason=error.strerror or "") from None
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
         raise refuse("answers.open", str(path), reason="not a regular file")

@@ -1,5 +1,5 @@
 """A published model, opened safely and lazily. Nothing of it is ever executed."""
 
-from apograph.release.open import open_release
+from apograph.release.open import check_ref, open_release
 
-__all__ = ["open_release"]
+__all__ = ["check_ref", "open_release"]

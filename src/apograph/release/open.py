@@ -46,6 +46,11 @@ def open_release(ref: str, *, not_after: int | None = None, download: bool = Fal
         raise Refusal(2, Message("release.unreadable", {"reason": error.strerror or ""}), ref) from None
 
 
+def check_ref(ref: str) -> None:
+    """Raise Refusal 4 for what names no path and cannot be an id: before anything is opened."""
+    _split(ref)
+
+
 def _split(ref: str) -> tuple[str | None, str | None]:
     """The path and the revision that ``ref`` names; no path when it is an id of the hub."""
     if os.path.lexists(ref):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from apograph.evidence.claims import read_claims
 from apograph.evidence.registry import Case
 from apograph.findings import Message, Refusal, Unexamined
-from apograph.release import open_release
+from apograph.release import check_ref, open_release
 from apograph.release.types import Release
 
 
@@ -26,8 +26,10 @@ def open_case(
     Bases and claimed sources are opened at their newest revision not later than the candidate's first
     commit, unless the user named a revision (``path@rev``): what came later explains nothing. One that has
     no revision so old is left out and listed in the second value. Raises Refusal as ``open_release`` and
-    ``read_claims`` do.
+    ``read_claims`` do; for a name that leads nowhere before anything is opened.
     """
+    for ref in (reference, candidate, *bases, *claimed, *panel):
+        check_ref(ref)
     statements = read_claims(claims) if claims is not None else ()
     sides = [open_release(ref, download=download) for ref in (reference, candidate)]
     cutoff = _first_commit(sides[1])
