@@ -103,7 +103,7 @@ def overlap(a: tuple[Action, ...], b: tuple[Action, ...]) -> float | None:
     return smallest
 
 
-def same_action(a: str, b: str, near: float = NEAR) -> bool:
-    """Whether two written answers are the same steps with every box at least ``near``."""
+def same_action(a: str, b: str) -> bool:
+    """Whether two written answers are the same steps with every box at least ``NEAR``."""
     found = overlap(parse_actions(a), parse_actions(b))
-    return found is not None and found >= near
+    return found is not None and found >= NEAR

@@ -50,8 +50,8 @@ def copying_indices(sheet: Sheet, reference: int, candidate: int, panel: Sequenc
     if len(np.unique(wrong)) > 2:
         found["S1"] = poisson_tail(_poisson_mean(wrong, matches, own), m, errors)
         weights = _weights(sheet, reference, used)
-        total = np.array([_right_matches(sheet, reference, j, weights) for j in used]) + matches
-        observed = m + _right_matches(sheet, reference, candidate, weights)
+        total = np.array([_right_matches(sheet, j, weights) for j in used]) + matches
+        observed = m + _right_matches(sheet, candidate, weights)
         top = errors + int(weights.sum())
         found["S2"] = poisson_tail(_poisson_mean(wrong, total, own), min(math.floor(observed), top), top)
     return found
@@ -71,7 +71,7 @@ def _weights(sheet: Sheet, reference: int, panel: Sequence[int]) -> NDArray[Any]
     return weights
 
 
-def _right_matches(sheet: Sheet, reference: int, j: int, weights: NDArray[Any]) -> float:
+def _right_matches(sheet: Sheet, j: int, weights: NDArray[Any]) -> float:
     return float(weights[sheet.right(j) & sheet.valid(j)].sum())
 
 

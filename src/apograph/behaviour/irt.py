@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 NODES = np.linspace(-8.0, 8.0, 49)
 """Difficulties, in logits, at which their distributions are held."""
 
+ROUNDS = 25
+"""Steps of EM at most."""
+
 MOST = 100_000
 """Items that are modelled; of more, evenly spaced ones."""
 
@@ -84,7 +87,7 @@ def modelled_agreement(sheet: Sheet, reference: int, candidate: int, panel: Sequ
     )
 
 
-def difficulties(right: NDArray[Any], tried: NDArray[Any], rounds: int = 25) -> NDArray[Any]:
+def difficulties(right: NDArray[Any], tried: NDArray[Any]) -> NDArray[Any]:
     """What answers (models, items) tell of the items' difficulties: (items, NODES), rows sum to 1.
 
     Marginal maximum likelihood (Bock & Aitkin 1981) with the roles of items and examinees exchanged: the
@@ -93,7 +96,7 @@ def difficulties(right: NDArray[Any], tried: NDArray[Any], rounds: int = 25) -> 
     solved, missed = (right & tried).T.astype(float), (~right & tried).T.astype(float)
     ability, spread = np.zeros(len(right)), 1.0
     known = np.zeros((solved.shape[0], len(NODES)))
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         before = ability
         chance = _solving(ability[:, None])
         known = solved @ np.log(chance) + missed @ np.log1p(-chance) - 0.5 * (NODES / spread) ** 2

@@ -36,12 +36,12 @@ def samples(sheet: Sheet, i: int, j: int) -> list[tuple[list[str], list[str]]]:
 
 
 def mmd(
-    pairs: Sequence[tuple[Sequence[str], Sequence[str]]], permutations: int = PERMUTATIONS, seed: int = 0
+    pairs: Sequence[tuple[Sequence[str], Sequence[str]]], permutations: int = PERMUTATIONS
 ) -> tuple[float, float]:
     """(squared MMD, unbiased, mean over prompts; permutation p). Raises ValueError without any prompt."""
     if not pairs:
         raise ValueError("no prompt with two samples of each model")
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     kernels = [(_kernel([*first, *second]), len(first)) for first, second in pairs]
     observed = float(np.mean([_squared(kernel, np.arange(len(kernel)), n) for kernel, n in kernels]))
     above = 0

@@ -126,7 +126,7 @@ def contained(cells: NDArray[Any], whose: int) -> NDArray[Any]:
 Effect = tuple[float, float, float]
 
 
-def effects(counts: Counts, draws: int = DRAWS, seed: int = SEED) -> dict[str, Effect]:
+def effects(counts: Counts) -> dict[str, Effect]:
     """Effect sizes as (value, low, high) with 95 % percentile intervals of a bootstrap over items.
 
     Resampling items is drawing the five counts from a multinomial, so a million items cost no more than ten.
@@ -143,7 +143,7 @@ def effects(counts: Counts, draws: int = DRAWS, seed: int = SEED) -> dict[str, E
     cells = np.array(
         [counts.right, counts.first, counts.second, counts.identical, counts.different], dtype=float
     )
-    drawn = np.random.default_rng(seed).multinomial(counts.n, cells / counts.n, draws)
+    drawn = np.random.default_rng(SEED).multinomial(counts.n, cells / counts.n, DRAWS)
     found: dict[str, Effect] = {}
     with np.errstate(divide="ignore", invalid="ignore"):
         for name, measure in names:

@@ -87,8 +87,8 @@ def worst_case(s: int, m: int, upper: float | None, beta: float = BETA) -> float
     return math.log10(beta + 10.0 ** binomial_tail(s, upper, m))
 
 
-def sensitivity(chances: NDArray[Any], m: int, level: float = GAMMA_LEVEL) -> float:
-    """Γ: the factor on all odds q/(1-q) at which log10 p = ``level``; below 1 when p is larger to begin with.
+def sensitivity(chances: NDArray[Any], m: int) -> float:
+    """Γ: the factor on all odds q/(1-q) at which log10 p = ``GAMMA_LEVEL``; below 1 when p is larger without.
 
     Between 1e-6 and 1e6; with fewer matches than could ever reach the level, 1e-6.
     """
@@ -96,7 +96,7 @@ def sensitivity(chances: NDArray[Any], m: int, level: float = GAMMA_LEVEL) -> fl
 
     def excess(log_gamma: float) -> float:
         odds = chances / (1.0 - chances) * math.exp(log_gamma)
-        return poisson_binomial_tail(odds / (1.0 + odds), m) - level
+        return poisson_binomial_tail(odds / (1.0 + odds), m) - GAMMA_LEVEL
 
     low, high = math.log(1e-6), math.log(1e6)
     if m == 0 or excess(low) >= 0:

@@ -20,18 +20,16 @@ def simulate(
     abilities: Sequence[float],
     *,
     options: int = 4,
-    spread: float = 1.5,
-    popularity: float = 1.0,
     sharpen: float = 0.0,
 ) -> Sheet:
-    """Unrelated models of the given abilities (logits) on items of difficulty N(0, spread²).
+    """Unrelated models of the given abilities (logits) on items of difficulty N(0, 1.5²).
 
     A wrong answer to an item is one of ``options - 1``, drawn with the item's own popularities, a Dirichlet
-    with concentration ``popularity`` (small: one wrong answer tempts everybody). With ``sharpen`` > 0 the
-    popularities are raised to the power 1 + sharpen·ability: able models err alike.
+    with concentration 1. With ``sharpen`` > 0 the popularities are raised to the power 1 + sharpen·ability:
+    able models err alike.
     """
-    difficulty = rng.normal(0.0, spread, items)
-    shares = rng.dirichlet(np.full(options - 1, popularity), items)
+    difficulty = rng.normal(0.0, 1.5, items)
+    shares = rng.dirichlet(np.ones(options - 1), items)
     columns = []
     for j, ability in enumerate(abilities):
         right = rng.random(items) < 1.0 / (1.0 + np.exp(difficulty - ability))
