@@ -17,11 +17,10 @@ import pytest
 
 from apograph.behaviour.ask import GIVE_UP, Reply, ask, prompt_hash, rendered
 from apograph.behaviour.ask_endpoint import Endpoint, Pace
-from apograph.behaviour.formats import read_file
 from apograph.behaviour.items import read_items
 from apograph.findings import Message, Refusal
 from tests.behaviour.server import said, serving
-from tests.behaviour.write import jsonl
+from tests.behaviour.write import jsonl, read_file
 
 
 @pytest.fixture(autouse=True)

@@ -4,10 +4,9 @@ import pytest
 
 from apograph.behaviour.ask import ask
 from apograph.behaviour.ask_local import LocalModel
-from apograph.behaviour.formats import read_file
 from apograph.behaviour.items import read_items
 from apograph.findings import Refusal
-from tests.behaviour.write import jsonl
+from tests.behaviour.write import jsonl, read_file
 
 
 @pytest.fixture(scope="module")

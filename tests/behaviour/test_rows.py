@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from apograph.behaviour.formats import read_file
 from apograph.behaviour.records import content_hash
 from apograph.findings import Refusal
-from tests.behaviour.write import jsonl
+from tests.behaviour.write import jsonl, read_file
 
 
 def refused(path: Path) -> Refusal:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from apograph.behaviour.harness import harness_record, vlmeval_record
@@ -142,8 +141,3 @@ def _number(value: Any, file: AnswerFile) -> float | None:
         found = math.nan
     file.check(math.isfinite(found))
     return found
-
-
-def read_file(path: Path) -> Iterator[Record]:
-    """The records of the file at ``path``."""
-    return read_records(AnswerFile(path))
