@@ -1,5 +1,6 @@
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.behaviour.write import answers, jsonl
 
 
 def test_the_commitment_by_hand() -> None:
-    line = hashlib.sha256(b"apograph items 1\nnonce\na\nb\n").hexdigest()
+    line = hashlib.sha256(b"apograph items 2\nnonce\na\nb\n").hexdigest()
     assert commitment(["b", "a"], "nonce") == line
 
 
@@ -18,14 +19,33 @@ def test_commit_and_verify(tmp_path: Path) -> None:
     rows = [{"item": f"q{n}", "prompt": f"What is {n}?"} for n in range(4)]
     items = read_items(jsonl(tmp_path / "i.jsonl", rows))
     kept = commit(items)
-    assert verify(items[::-1], kept) == ""
-    assert verify(items[:3], kept) == "items"
+
+    def told(found: list[dict[str, Any]], record: object) -> str:
+        return verify(found, record).key.removeprefix("answers.items.")
+
+    assert told(items[::-1], kept) == "same"
+    assert verify(items[:3], kept).params == {"other": 0, "missing": 1, "named": "–"}
     other = read_items(jsonl(tmp_path / "j.jsonl", [*rows[:3], {"item": "q3", "prompt": "What is 3 ?"}]))
-    assert verify(other, kept) == "items"
-    assert verify(items, {**kept, "nonce": "0"}) == "hash"
-    assert verify(items, {"commitment": kept["commitment"]}) == "format"
-    assert verify(items, []) == "format"
+    assert verify(other, kept).params == {"other": 1, "missing": 1, "named": "q3"}
+    assert told([*items, items[0]], kept) == "items"
+    assert told(items, {**kept, "nonce": "0"}) == "hash"
+    assert told(items, {"commitment": kept["commitment"]}) == "format"
+    assert told(items, []) == "format"
     assert commit(items)["commitment"] != kept["commitment"]
+
+
+def test_the_right_answers_are_committed_to(tmp_path: Path) -> None:
+    rows = [{"item": f"q{n}", "prompt": f"What is {n}?", "key": str(n)} for n in range(6)]
+    kept = commit(read_items(jsonl(tmp_path / "i.jsonl", rows)))
+    changed = [{**row, "key": "0"} for row in rows]
+    found = verify(read_items(jsonl(tmp_path / "j.jsonl", changed)), kept)
+    assert (found.key, found.params["other"], found.params["named"]) == (
+        "answers.items.items",
+        5,
+        "q1, q2, q3, …",
+    )
+    bare = [{"item": row["item"], "prompt": row["prompt"]} for row in rows]
+    assert verify(read_items(jsonl(tmp_path / "k.jsonl", bare)), kept).params["missing"] == 6
 
 
 def test_the_best_items_are_errors_that_the_panel_makes_differently(tmp_path: Path) -> None:

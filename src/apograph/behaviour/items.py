@@ -1,7 +1,8 @@
 """Item sets: chosen on the reference and the panel only, frozen by a hash before the candidate is asked.
 
-The commitment is a SHA-256 over a secret nonce and the hashes of all items. Published before asking, it shows
-later that the items were not picked to fit the answers; without the nonce it tells nothing of the items.
+The commitment is a SHA-256 over a secret nonce and the hashes of all items with their keys. Published before
+asking, it shows later that neither items nor right answers were picked to fit the answers; without the nonce
+it tells nothing of them.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from apograph.behaviour.records import content_hash
 from apograph.behaviour.rows import AnswerFile
 from apograph.behaviour.sheet import Sheet
 from apograph.behaviour.view import reference_view
+from apograph.findings import Message
 from apograph.release.refuse import refuse
 
-FORMAT = "apograph items 1"
+FORMAT = "apograph items 2"
 MAX_IMAGE = 64 << 20
 
 
@@ -113,13 +115,20 @@ def commitment(hashes: Iterable[str], nonce: str) -> str:
     return hashlib.sha256("".join(f"{line}\n" for line in lines).encode()).hexdigest()
 
 
+def frozen(item: dict[str, Any]) -> str:
+    """What is committed to: the item's hash, with its key where it has one."""
+    if "key" not in item:
+        return str(item["item_hash"])
+    return hashlib.sha256(json.dumps([item["item_hash"], item["key"]]).encode()).hexdigest()
+
+
 def commit(items: Sequence[dict[str, Any]], nonce: str | None = None) -> dict[str, Any]:
     """What is kept (nonce and hashes) and what may be published (``commitment``, the number of items).
 
     ``nonce``: 256 random bits in hex, drawn when not given.
     """
     nonce = secrets.token_hex(32) if nonce is None else nonce
-    hashes = sorted(item["item_hash"] for item in items)
+    hashes = sorted(map(frozen, items))
     return {
         "format": FORMAT,
         "commitment": commitment(hashes, nonce),
@@ -129,17 +138,23 @@ def commit(items: Sequence[dict[str, Any]], nonce: str | None = None) -> dict[st
     }
 
 
-def verify(items: Sequence[dict[str, Any]], kept: object) -> str:
-    """Nothing ("") when the items are those of the commitment; else what is wrong, in a word: format, hash
-    (the record contradicts itself) or items (others, more or fewer than were committed)."""
+def verify(items: Sequence[dict[str, Any]], kept: object) -> Message:
+    """What is to be said: ``same`` when the items are those of the commitment, else ``format``, ``hash`` (the
+    record contradicts itself) or ``items`` (others, more or fewer than were committed, or other keys)."""
     if not isinstance(kept, dict) or kept.get("format") != FORMAT:
-        return "format"
+        return Message("answers.items.format")
     nonce, hashes, said = kept.get("nonce"), kept.get("hashes"), kept.get("commitment")
     if not isinstance(nonce, str) or not _texts(hashes) or not isinstance(hashes, list):
-        return "format"
+        return Message("answers.items.format")
     if commitment(hashes, nonce) != said:
-        return "hash"
-    return "" if sorted(item["item_hash"] for item in items) == sorted(hashes) else "items"
+        return Message("answers.items.hash")
+    here = {frozen(item): item["item"] for item in items}
+    other = sorted(name for digest, name in here.items() if digest not in set(hashes))
+    missing = len(set(hashes) - here.keys())
+    if not other and not missing and len(items) == len(hashes):
+        return Message("answers.items.same")
+    named = ", ".join(other[:3]) + (", …" if len(other) > 3 else "")
+    return Message("answers.items.items", {"other": len(other), "missing": missing, "named": named or "–"})
 
 
 def dumps(record: object) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from apograph.findings import Message, Refusal
+from apograph.report.escape import visible
 from apograph.report.words import say
 
 
@@ -81,6 +82,6 @@ def _verify(file: Path, record: Path) -> int:
         raise Refusal(
             2, Message("readers.answers.open", {"reason": error.strerror or ""}), str(record)
         ) from None
-    wrong = verify(read_items(file), kept)
-    print(say(f"answers.items.{wrong or 'same'}"))
-    return 1 if wrong else 0
+    found = verify(read_items(file), kept)
+    print(visible(say(found.key, **found.params), 400))
+    return 0 if found.key == "answers.items.same" else 1
