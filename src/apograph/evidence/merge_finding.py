@@ -13,6 +13,7 @@ from apograph.evidence.merge import (
     AS_GOOD,
     EXACT,
     LEAST,
+    NEEDED,
     UNEXPLAINED,
     Fit,
     Pooled,
@@ -64,8 +65,8 @@ def merge(facts: Sequence[Facts], target: int, origin: int, parts: Sequence[int]
 
 
 def _innocent(f: Facts, found: Fit, target: int, other: int, origin: int, parts: Sequence[int]) -> Fit:
-    """The fit without the other side where that leaves as little: around the base, or, where the other side
-    is the origin, around the best of the parts."""
+    """The fit without the other side where that leaves as little, beyond what storage rounds away: around the
+    base, or, where the other side is the origin, around the best of the parts."""
     total = f.square(target, origin)
 
     def best(parts: Sequence[int]) -> tuple[dict[int, float], float]:
@@ -75,7 +76,10 @@ def _innocent(f: Facts, found: Fit, target: int, other: int, origin: int, parts:
 
     rest = [n for n in parts if n != other]
     shares, left = best(rest)
-    if left / total > found.unexplained + AS_GOOD:
+    lost = f.rounded[target] + sum(c * c * f.rounded[n] for n, c in shares.items())
+    lost += (1 - sum(shares.values())) ** 2 * f.rounded[origin]
+    least = found.unexplained * total
+    if left > min(least + AS_GOOD * total, NEEDED * (least + lost)):
         return found
     without = [best([n for n in rest if n != k])[1] / total for k in parts]
     return Fit(tuple(shares.get(n, 0.0) for n in parts), left / total, tuple(without))
