@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from apograph.findings import Conclusion, Message, Relation
+from apograph.report import html
 from apograph.report.terminal import one_line, show
 from tests.report.sample import report
 
@@ -32,6 +35,16 @@ def test_the_answer_stands_first() -> None:
     assert shown().startswith(one_line(report())[:60])
     assert "The reference is the source (a report of schema version 2;" in shown()
     assert "Rests on       Equal files, Functions in common, Dating" in shown()
+
+
+@pytest.mark.parametrize("relation", ["independent", "undetermined"])
+def test_of_two_that_are_not_related_none_came_first(relation: Relation) -> None:
+    """On the page neither: a row "Direction: not known" would hint that there is one."""
+    apart = replace(report(), conclusion=Conclusion(relation, Message("conclusion.independent")))
+    stream = io.StringIO()
+    show(apart, console=Console(file=stream, width=80))
+    rows = stream.getvalue().count("Direction"), html.render(apart, "en").count(b"<dt>Direction</dt>")
+    assert rows == ((0, 0) if relation == "independent" else (1, 1))
 
 
 def test_what_bases_and_claimed_sources_explain() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import Annotated
 
 import typer
@@ -48,7 +50,8 @@ def demo(
         sinks.write(examined(_inputs(paths, "candidate", claims), only=[], download=False, quiet=quiet))
     for role in OTHERS:
         report = examined(_inputs(paths, role, None), only=[], download=False, quiet=quiet)
-        print(say("cli.demo.other", role=role, conclusion=one_line(report)))
+        told = say("cli.demo.other", role=role, conclusion=one_line(report))
+        print(f"\n{fill(told, get_terminal_size().columns, break_on_hyphens=False)}")
     print(say("cli.demo.report", path=str(page)))
     return 0
 

@@ -73,7 +73,9 @@ def _conclusion(report: Report, lang: str) -> Iterator[RenderableType]:
         direction = say("report.direction_unknown", lang)
     if answer.direction_basis is not None:
         direction += f" ({sentence(answer.direction_basis, lang)})"
-    rows = [("relation", say(f"relation.{answer.relation}", lang)), ("direction", direction)]
+    rows = [("relation", say(f"relation.{answer.relation}", lang))]
+    if answer.relation != "independent":
+        rows.append(("direction", direction))
     if answer.basis:
         told = ", ".join(view.title(id, lang) for id in answer.basis[:_SHOWN])
         left = len(answer.basis) - _SHOWN
