@@ -62,6 +62,17 @@ def test_why_no_strength_is_stated_stands_with_the_conclusion(
     assert "No panel of unrelated models was given." in capsys.readouterr().out
 
 
+def test_pictures_of_the_items_stand_in_the_table_of_shared_errors(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = pytest.importorskip("PIL.Image")
+    rows = [{"item": f"q{n}", "prompt": "Read.", "images": ["a.jpg"]} for n in range(300)]
+    image.new("RGB", (900, 300), "red").save(tmp_path / "a.jpg")
+    items, page = str(jsonl(tmp_path / "items.jsonl", rows)), tmp_path / "r.html"
+    assert call(["agree", *files[:2], *key(files), "--items", items, "--html", str(page)]) == 0
+    assert page.read_text().count('<img src="data:image/png;base64,') == 40
+
+
 def test_three_files_make_a_matrix(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["agree", *files[:5], *key(files), "-v"]) == 0
     told = capsys.readouterr().out

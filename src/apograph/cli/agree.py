@@ -35,6 +35,9 @@ def agree(
         list[Path], typer.Option("--noised", metavar="FILE", help=say("cli.agree.noised"))
     ] = [],  # noqa: B006
     key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help=say("cli.agree.key"))] = None,
+    items: Annotated[
+        Path | None, typer.Option("--items", metavar="FILE", help=say("cli.agree.items"))
+    ] = None,
     form: Annotated[Form | None, typer.Option("--as", help=say("cli.agree.form"))] = None,
     json: Json = None,
     html: Html = None,
@@ -46,7 +49,12 @@ def agree(
     if len(answers) < 2 or (len(answers) > 2 and noised):
         raise Refusal(4, Message("answers.error.two_files"))
     with Sinks(json, html, lang, verbose) as sinks:
-        sinks.write(report(answers, panel, noised, key, form))
+        found = report(answers, panel, noised, key, form)
+        if items is not None:
+            from apograph.behaviour.pictures import illustrated, small_pictures
+
+            found = illustrated(found, small_pictures(items))
+        sinks.write(found)
     return 0
 
 
