@@ -200,6 +200,14 @@ def _runs(pid: int) -> bool:
         return False
 
 
+def test_a_worker_that_nobody_has_any_more_ends() -> None:
+    worker = Worker()
+    worker.call("apograph.release.worker:pack", 1)
+    pid = pid_of(worker)
+    del worker
+    assert not _runs(pid)
+
+
 def test_all_workers_end_together() -> None:
     worker = Worker()
     worker.call("apograph.release.worker:pack", 1)

@@ -77,11 +77,7 @@ class Worker:
         with self._lock:
             process, self._process = self._process, None
             if process is not None:
-                process.kill()
-                process.wait()
-                for pipe in (process.stdin, process.stdout):
-                    if pipe is not None:
-                        pipe.close()
+                _killed(process)
 
     def _end(self, process: subprocess.Popen[bytes]) -> int:
         """Its exit status: the one it died of, where it did."""
@@ -128,6 +124,8 @@ class Worker:
             env=environment,
             start_new_session=True,  # Ctrl-C ends the program, and the program ends its workers
         )
+        # Python keeps a process and its pipes when nobody has it any more: it would wait for requests for ever.
+        weakref.finalize(self, _killed, self._process)
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             os.set_blocking(pipe.fileno(), False)
@@ -197,6 +195,14 @@ def _refusal_of_death(status: int) -> Refusal:
 
 
 _common: list[Worker] = []
+
+
+def _killed(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
 def call(target: str, *arguments: Any, seconds: float = SECONDS) -> Any:
