@@ -124,7 +124,7 @@ class Worker:
             env=environment,
             start_new_session=True,  # Ctrl-C ends the program, and the program ends its workers
         )
-        # Python keeps a process and its pipes when nobody has it any more: it would wait for requests for ever.
+        # Python keeps the process and its pipes when nobody has the worker: it would wait for ever.
         weakref.finalize(self, _killed, self._process)
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
