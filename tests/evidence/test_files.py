@@ -58,6 +58,13 @@ def test_equal_code_under_another_name_is_distinctive_until_a_base_explains_it()
     assert measure(found, "explain.claimed") == 1
 
 
+def test_what_counts_most_is_named_first() -> None:
+    held = {"config.json": LONG, "tokenizer.json": OTHER, "z.py": LONG + OTHER}
+    for left in (held, {k: v for k, v in held.items() if k != "z.py"}):
+        (found,) = examine(FakeRelease({"a.md": "a", **left}), FakeRelease({"b.md": "b", **left}))
+        assert found.message.params["name"] == ("z.py" if "z.py" in left else "tokenizer.json")
+
+
 def test_boilerplate_does_not_count() -> None:
     files = {"LICENSE": LONG, ".gitattributes": OTHER, "__init__.py": "", "tiny.json": "{}"}
     (found,) = examine(FakeRelease({**files, "a.py": LONG * 2}), FakeRelease({**files, "b.py": OTHER * 2}))

@@ -166,10 +166,12 @@ def test_a_release_opens_as_its_folder_does(tmp_path, arrays):
 @pytest.mark.parametrize(
     ("name", "data", "code"),
     [
-        ("m.safetensors", b"PK\x05\x06" + b"\0" * 18, 3),
+        ("m.safetensors", b"PK\x05\x06" + b"\0" * 18, 2),
         ("m.npz", b"PK\x03\x04" + b"\0" * 40, 2),
         ("m.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 40, 3),
         ("m.txt", b"nothing", 3),
+        ("m.safetensors", b"", 2),
+        ("m.gguf", b"nothing", 2),
     ],
 )
 def test_other_files(tmp_path, name, data, code):

@@ -56,7 +56,7 @@ def _identities(release: Release) -> Iterator[str]:
 
 def _finding(kind: str, shared: list[Shared], known: Explained[str], covered: list[Measure]) -> Finding:
     telling = [s for s in shared if not s.boilerplate]
-    beyond = [s for s in telling if not any(known.holds(i) for i in s.ids)]
+    beyond = sorted((s for s in telling if not any(known.holds(i) for i in s.ids)), key=_rank)
     variant = "some" if beyond else "explained" if telling else "boilerplate" if shared else "none"
     absent = sum(s.absent for s in beyond)
     identities = [next((i for i in sorted(s.ids) if known.holds(i)), min(s.ids)) for s in telling]
@@ -87,6 +87,11 @@ def _finding(kind: str, shared: list[Shared], known: Explained[str], covered: li
         alternatives=_alternatives(beyond),
         limits=(*known.limits(identities), *([Message("files.absent", {"n": absent})] if absent else [])),
     )
+
+
+def _rank(shared: Shared) -> int:
+    """What counts most stands first: work of one's own, then a tokenizer, then configuration."""
+    return 0 if shared.kind in OWN_WORK else 1 if shared.kind == "tokenizer" else 2
 
 
 def _bearing(beyond: Sequence[Shared]) -> Bearing:

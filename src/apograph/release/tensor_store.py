@@ -30,6 +30,8 @@ from apograph.release.torch_store import TorchStore
 from apograph.release.types import Content, Release, TensorInfo
 
 _FORMATS = ((".safetensors",), (".gguf",), TORCH)
+_NAMED = {".safetensors": "safetensors", ".gguf": "GGUF"}
+"""What a file of no known kind is read as: its reader says what is wrong with it."""
 
 
 class TensorStore(Protocol):
@@ -101,7 +103,7 @@ class _Place:
                 raise refuse("store.absent", path)
             stream, size = opened
             files[path] = ByteFile(stream, path)
-            kind = content_kind(stream.read(512))
+            kind = content_kind(stream.read(512)) or _NAMED.get(os.path.splitext(path)[1].lower())
             stream.seek(0)
             if kind in ("zip", "pickle"):
                 found = read_torch(stream, size, path)
