@@ -82,6 +82,15 @@ def test_what_software_computes(name: str, dtype: type[np.generic]) -> None:
     assert computed_table(stored.T)
 
 
+def test_positions_in_a_plane_and_those_that_were_trained_on() -> None:
+    line = sinusoids(16, 48)
+    plane = np.concatenate([np.repeat(line, 16, 0), np.tile(line, (16, 1))], 1)
+    assert computed_table(plane.astype(np.float16).astype(np.float32))
+    noise = np.random.default_rng(1).standard_normal((512, 64))
+    assert computed_table(sinusoids(512, 64) + 0.2 * noise)
+    assert not computed_table(sinusoids(512, 64) + 2 * noise)
+
+
 def learned(kind: str, rows: int, columns: int, seed: int) -> Table:
     random = np.random.default_rng(seed)
     w = 0.05 * random.standard_normal((rows, columns))
@@ -118,6 +127,8 @@ def learned(kind: str, rows: int, columns: int, seed: int) -> Table:
         for t in range(1, columns):
             walk[:, t] = 0.9 * walk[:, t - 1] + w[:, t]
         return walk
+    if kind == "sorted":  # a vocabulary by frequency, which shows in one direction
+        return w + np.outer(np.linspace(-3, 3, rows) ** 3, w[0])
     return w
 
 
@@ -135,6 +146,7 @@ KINDS = (
     "int4",
     "ternary",
     "smooth",
+    "sorted",
 )
 
 

@@ -2,11 +2,14 @@
 
 Identities and masks hold two values. Sinusoids, windows, ramps and the kernels of Fourier transforms follow a
 linear recurrence of order two (a sinusoid exactly; Prony's method, any textbook of spectral analysis), and
-filterbanks are rows of narrow humps. Weights that were trained or drawn do neither.
+filterbanks are rows of narrow humps. Weights that were trained or drawn do neither. Tables of positions, on a
+line or in a plane, were computed or began so, and change slowly from row to row; rows of other weights have
+no order.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,6 +30,9 @@ MOST = 0.75
 FEWEST = 8
 """Lines, and terms of a line, below which chance can look regular: two free coefficients explain 0.99 of
 eight random terms once in 10^6."""
+SMOOTH, CHANCE = 0.5, 4.0
+"""Mean cosine of neighbouring rows, less the median row, from which a table is one of positions; standard
+errors of rows along one line, that may point either way."""
 LINES, ROWS, COLUMNS = 64, 512, 2048
 
 Values = NDArray[Any]
@@ -34,13 +40,36 @@ Values = NDArray[Any]
 
 def computed_table(values: Values) -> bool:
     """Whether [rows, columns] is a table that software computes: at most two distinct values, or most rows,
-    or most columns, regular. A matrix of two values is called so even if it was trained."""
+    or most columns, regular, or rows that change slowly. A matrix of two values, and learned positions, are
+    called so even if they were trained."""
     if np.isnan(values).any():
         return False
     if np.all((values == values.min()) | (values == values.max())):
         return True
+    if _smooth(values.astype(np.float64)):
+        return True
     sides = [_spread(x).astype(np.float64) for x in (values, values.T)]
     return any(bool(np.isfinite(lines).all()) and _regular(lines) for lines in sides)
+
+
+def _smooth(rows: Values) -> bool:
+    """Whether neighbouring rows are alike, also without their two strongest directions: rows of a vocabulary
+    that is sorted by how frequent its words are change slowly along one."""
+    if len(rows) < FEWEST or not np.isfinite(rows).all():
+        return False
+    rows = rows - np.median(rows, axis=0)
+    if not _alike(rows):
+        return False
+    vectors = np.linalg.eigh(rows @ rows.T)[1][:, -2:]
+    return _alike(rows - vectors @ (vectors.T @ rows))
+
+
+def _alike(rows: Values) -> bool:
+    lengths = np.linalg.norm(rows, axis=1)
+    both = lengths[1:] * lengths[:-1]
+    cosines = (rows[1:] * rows[:-1]).sum(axis=1)[both > 0] / both[both > 0]
+    n = len(cosines)
+    return n >= FEWEST and float(cosines.mean()) >= max(SMOOTH, CHANCE / math.sqrt(n))
 
 
 def table_rows(store: TensorStore, part: Part) -> Values:

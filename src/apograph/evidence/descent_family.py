@@ -15,7 +15,8 @@ from apograph.evidence.registry import Case
 from apograph.evidence.rounding import FLOATS
 from apograph.evidence.samples import sampled_rows
 from apograph.evidence.sides import sides, stores_of
-from apograph.evidence.transformation import CHANCE, Transformation
+from apograph.evidence.starts import CHANCE
+from apograph.evidence.transformation import Transformation
 from apograph.findings import Refusal
 from apograph.release.tensor_store import TensorStore, open_store
 from apograph.release.types import Release

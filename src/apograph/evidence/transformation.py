@@ -19,6 +19,7 @@ from apograph.evidence.rounding import FLOATS, Noise, float_type, noise_between
 from apograph.evidence.rounding_side import source_of_product
 from apograph.evidence.samples import sampled_rows
 from apograph.evidence.spectra import EDGE, spectrum
+from apograph.evidence.starts import CHANCE, alike_by_start
 from apograph.evidence.stream import stored
 from apograph.findings import Side
 from apograph.release.tensor_store import TensorStore
@@ -42,8 +43,6 @@ RELATED: tuple[Kind, ...] = (
 )
 FINE_TUNED = 0.9
 """Correlation from which an unexplained change of a matrix is called fine-tuning."""
-CHANCE = 4.0
-"""Standard errors 1/sqrt n below which a correlation is that of unrelated tensors."""
 SIDE = 16
 """A tensor with a smaller side is no matrix: too little to tell how it was changed, or whether at all."""
 _COMPUTED = re.compile(r"position|rotary|inv_freq|mask|buffer", re.IGNORECASE)
@@ -137,7 +136,7 @@ class _Pair:
         if abs(self.r) <= CHANCE / math.sqrt(m.used):
             return self._of("unrelated")
         a, b = sampled_rows(self.match, *self.stores)
-        if self._diagonal_alone(a, b):
+        if alike_by_start(a, b):
             return self._of("unrelated")
         return self._grid(a, b) or self._pruned(a, b) or self._difference(a, b)
 
@@ -153,23 +152,6 @@ class _Pair:
         name = self.match.candidate.name
         whole = self.stores[1].block(name, 0, self.m.n).reshape(self.stores[1].infos[name].shape or ())
         return a, whole.T.reshape(-1)[start:stop].astype(np.float64)
-
-    def _diagonal_alone(self, a: NDArray[Any], b: NDArray[Any]) -> bool:
-        """Whether the sides are alike in their diagonal only: layers that start as identities, and stay near,
-        are alike in models that have nothing to do with each other."""
-        width = a.shape[1]
-        rows = self.m.n // width
-        line = np.arange(len(a))
-        column = line * rows // len(a)
-        at = line[column < width], column[column < width]
-        n = max(self.m.used, 1)
-        x, y = (v[at].astype(np.float64) - total / n for v, total in ((a, self.m.sum_a), (b, self.m.sum_b)))
-        spread = math.sqrt(self.m.variances[0] * self.m.variances[1])
-        if abs(float(x @ y)) < abs(self.r or 0.0) * spread * a.size / 2:
-            return False
-        off = np.ones(a.shape, bool)
-        off[at] = False
-        return abs(_correlation(a[off], b[off])) <= CHANCE / math.sqrt(a.size)
 
     def _grid(self, a: NDArray[Any], b: NDArray[Any]) -> Transformation | None:
         """Quantised: one side on a grid that the other is not on. The other is the source if it is itself no
@@ -237,13 +219,6 @@ class _Pair:
             edge=edge,
             head=(y - x).astype(np.float32),
         )
-
-
-def _correlation(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """0 where a side is constant."""
-    x, y = (v.astype(np.float64).ravel() - float(v.mean(dtype=np.float64)) for v in (a, b))
-    norm = math.sqrt(float(x @ x) * float(y @ y))
-    return float(x @ y) / norm if norm > 0 else 0.0
 
 
 def _is_white(noise: Noise, edge: float, side: int) -> bool:
