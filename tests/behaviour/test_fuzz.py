@@ -23,19 +23,24 @@ values = st.recursive(
     max_leaves=6,
 )
 NAMES = """item id item_hash prompt question options images raw parsed answer key target seed logprobs margin
-state doc_id doc resps filtered_resps arguments index prediction A B model sigma prompt_hash"""
+state doc_id doc doc_hash resps filtered_resps arguments input index prediction A B model sigma prompt_hash
+content_hash"""
 names = st.sampled_from(NAMES.split())
 rows = st.lists(st.dictionaries(names, values, max_size=8), max_size=4)
 quiet = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def joins(path: Path) -> None:
-    code = 2
-    try:
-        join([path])
-    except Refusal as refusal:
-        code = refusal.code
-    assert code in (2, 5)
+    """Alone, and with a file that it hardly meets, which tries every way of joining."""
+    other = path.with_name("other.jsonl")
+    other.write_text('{"item": "0", "prompt": "?", "raw": "a"}\n')
+    for files in ([path], [other, path]):
+        code = 2
+        try:
+            join(files)
+        except Refusal as refusal:
+            code = refusal.code
+        assert code in (2, 5)
 
 
 @quiet
