@@ -50,6 +50,7 @@ def examined(
     folder: Path, a: Weights, b: Weights, bases: Sequence[Weights] = (), panel: Sequence[Weights] = ()
 ) -> dict[str, Finding]:
     """The findings of the descent of ``b`` from ``a``, by id; every word is filled once."""
+    folder.mkdir(exist_ok=True)
     case = Case(
         release(folder / "a", a),
         release(folder / "b", b),
@@ -126,6 +127,14 @@ def test_a_merge_of_two_has_its_coefficients(tmp_path: Path, based: bool, swappe
     assert found["merge_coefficient"] == pytest.approx(0.6, abs=0.01)
     assert found["merge_parts"] == 2
     assert found["merge_unexplained"] < 0.01  # type: ignore[operator]
+
+
+def test_a_part_that_seems_to_hold_the_whole_merge_is_not_its_child(tmp_path: Path) -> None:
+    far = changed(model("base"), 31, 33, 0.0245)  # a has 0.6 of the merge and more: slope 1 on all of it
+    made = summed(model("base"), a=(0.6, model("a")), far=(0.4, far))
+    told = examined(tmp_path / "given", model("a"), made, [model("base")], [far])
+    assert (told["weights.merge"].arrow, told["weights.descent"].arrow) == ("reference", None)
+    assert told["weights.descent"].message.key == "weights.descent.merged"
 
 
 def test_a_child_beside_siblings_is_no_merge(tmp_path: Path) -> None:

@@ -37,23 +37,27 @@ def descent(case: Case) -> Iterator[Finding | Unexamined]:
     if known is None:
         return
     kin, facts, origin = known.family, known.facts, known.origin
+    sums = list(merges(kin, facts, origin))
     if origin is None:
         yield from slopes(kin.told)
     else:
-        yield from _descent(kin, facts, origin)
+        yield from _descent(kin, facts, origin, next((f.arrow for f in sums), None))
         yield from _novel(case, kin, facts)
-    yield from merges(kin, facts, origin)
+    yield from sums
     if len(kin.members) > 2:
         yield _geometry(kin, facts, origin)
 
 
-def _descent(kin: Family, facts: Sequence[Facts], origin: int) -> Iterator[Finding]:
+def _descent(kin: Family, facts: Sequence[Facts], origin: int, part: Side | None) -> Iterator[Finding]:
+    """``part``: the side of which the other is a merge. It may seem to hold the merge's whole change."""
     forward, back = (edge(facts, origin, a, b) for a, b in ((REFERENCE, CANDIDATE), (CANDIDATE, REFERENCE)))
     if forward is None or back is None:
         return
     others = [n for n in range(len(kin.members)) if n not in (REFERENCE, CANDIDATE)]
     sums = all(sums_of(f, others) for f in facts)
     key, arrow = ("sums", None) if sums else answer(forward, back)
+    if None not in (arrow, part) and arrow != part:
+        key, arrow = "merged", None
     params: dict[str, Param] = {
         "base": kin.members[origin].ref,
         "n": forward.n,
