@@ -20,8 +20,8 @@ from apograph.lab.model import Model, load
 from apograph.lab.plan_derived import derived
 from apograph.lab.plan_trained import trained
 from apograph.lab.recipes import Parent, Recipe, Step
-from apograph.lab.train import initial
 from apograph.release.tensor_store import open_store
+from tests.lab.untrained import initial
 
 UP = "model.layers.1.mlp.up_proj.weight"
 

@@ -9,7 +9,8 @@ import numpy as np
 from apograph.lab import corpus
 from apograph.lab.families import FAMILIES
 from apograph.lab.model import Model, load, save
-from apograph.lab.train import Course, initial, train
+from apograph.lab.train import Course, train
+from tests.lab.untrained import initial
 
 SMALL = FAMILIES["llama-small"]
 

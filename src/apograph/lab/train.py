@@ -50,11 +50,6 @@ class Trained:
     seconds: float
 
 
-def initial(config: Config, seed: int) -> Weights:
-    """The weights as the family's initialiser draws them."""
-    return weights_of(_model(config, seed))
-
-
 def train(
     config: Config,
     seed: int,

@@ -122,8 +122,8 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Commit:
     """A commit. Times are seconds since 1970 UTC as recorded (forgeable), clamped to years 1970 to 9999;
-    offsets are minutes east of UTC. ``author`` never holds a mail address. ``refs`` names the branches and
-    tags that point here."""
+    offsets are minutes east of UTC. Archives keep the author's time; it dates nothing. ``author`` never holds
+    a mail address. ``refs`` names the branches and tags that point here."""
 
     id: str
     parents: tuple[str, ...]
