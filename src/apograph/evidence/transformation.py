@@ -76,7 +76,6 @@ class Transformation:
     interval: tuple[float, float] | None = None
     n: int = 0
     share: float = 1.0
-    kurtosis: float | None = None
     edge: float | None = None
     rank: int | None = None
     grid: Grid | None = None
@@ -205,7 +204,7 @@ class _Pair:
             if _is_white(noise, edge, min(d.shape)):
                 return self._noise(noise, edge)
         kind: Kind = "fine_tuned" if (self.r or 0) >= FINE_TUNED else "correlated"
-        return self._of(kind, edge=shape.edge, kurtosis=self.m.excess_kurtosis)
+        return self._of(kind, edge=shape.edge)
 
     def _noise(self, noise: Noise, edge: float) -> Transformation:
         x, y = self._values(0, min(self.m.n, _KEPT))
@@ -215,7 +214,6 @@ class _Pair:
             interval=(noise.low, noise.high),
             n=noise.n,
             share=noise.share,
-            kurtosis=noise.excess_kurtosis,
             edge=edge,
             head=(y - x).astype(np.float32),
         )
