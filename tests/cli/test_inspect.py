@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from apograph.cli import call
+from tests.release.gguf_files import gguf, pair, tensor
 from tests.release.repos import FILE, Repo, pointer
 from tests.release.test_checkpoint import index, safetensors
 from tests.release.test_git import bomb
@@ -135,6 +136,9 @@ def missing(place: Path) -> Path:
     return place / "nothing"
 
 
+SPLIT = gguf((pair("split.count", 2, struct.pack("<H", 7)),), (tensor("a", (8,), 0, 0),), b"\0" * 32)
+ABSURD = b'{"num_hidden_layers": 1000000000000, "hidden_size": -5, "vocab_size": "4096", "num_heads": null}'
+REMOTE = b'{"auto_map": {"AutoModel": "evil.M", "AutoConfig": "x/y--evil.C"}, "trust_remote_code": true}'
 CASES: dict[str, tuple[Callable[[Path], Path], int, str]] = {
     "missing path": (missing, 4, "no such file or folder"),
     "nothing of a model": (lambda p: Path(write(p / "m", {"a.txt": b"x"})["path"]), 3, "nothing that can be"),
@@ -157,6 +161,22 @@ CASES: dict[str, tuple[Callable[[Path], Path], int, str]] = {
     ),
     "GGUF of 10^12 entries": (folder({"m.gguf": b"GGUF" + struct.pack("<IQQ", 3, 10**12, 1)}), 2, ""),
     "deep JSON": (folder({"config.json": DEEP, "tokenizer.json": DEEP}), 2, ""),
+    "parts that the header denies": (folder({"m.gguf": SPLIT}), 2, "announces 7 parts"),
+    "weights in gzip": (folder({"pytorch_model.bin": b"\x1f\x8b" + b"\0" * 60}), 2, "its content is gzip"),
+    "weights of another library": (folder({"model.onnx": b"\x08\x07"}), 0, "not examined"),
+    "aliases in a card": (folder({"README.md": b"---\na: &a [x]\nb: [*a, *a]\n---\n"}), 2, "anchor"),
+    "a tag in a card": (
+        folder({"README.md": b"---\na: !!python/object/apply:os.system [x]\n---\n"}),
+        2,
+        "tag",
+    ),
+    "absurd numbers": (folder({"config.json": ABSURD}), 0, ""),
+    "lone surrogates": (
+        folder({"config.json": b'{"model_type": "\\ud800", "architectures": ["\\udfff"]}'}),
+        0,
+        "",
+    ),
+    "code in the configuration": (folder({"config.json": REMOTE, "evil.py": b"open('canary', 'w')"}), 0, ""),
     "FIFO": (fifo, 2, "not a regular file"),
     "sparse terabytes": (sparse, 2, ""),
     "hostile configuration": (hostile_git, 0, ""),
