@@ -98,13 +98,9 @@ def _spread(commits: tuple[Commit, ...]) -> list[Commit]:
 @examiner("history")
 def dating(case: Case) -> Iterator[Finding | Unexamined]:
     """For every file of one side the nearest state in the other's history, and when it was current."""
-    sides: tuple[tuple[Side, Release, Release], ...] = (
-        ("candidate", case.candidate, case.reference),
-        ("reference", case.reference, case.candidate),
-    )
     sources = library(case)
     others = [Shelf(release, _current(release), sources) for release in (*case.bases, *case.claimed)]
-    for side, release, other in sides:
+    for side, release, other in case.each_way:
         if other.history is None:
             continue  # said once, by the examiner of both histories
         theirs = Shelf(other, other.history.versions, sources)

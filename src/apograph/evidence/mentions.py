@@ -37,11 +37,7 @@ MANY_NAMES = 5
 @examiner("history")
 def mentions_of_the_other(case: Case) -> Iterator[Finding | Unexamined]:
     """Names of the reference in the candidate, and of the candidate in the reference."""
-    sides: tuple[tuple[Side, Release, Release], ...] = (
-        ("candidate", case.candidate, case.reference),
-        ("reference", case.reference, case.candidate),
-    )
-    for side, writer, other in sides:
+    for side, writer, other in case.each_way:
         if too_many_texts(writer):
             yield Unexamined("history", Message("history.too_many_texts"), side, fault=True, code=5)
         own = [name.squeezed for name in names_of(writer)]
@@ -124,11 +120,7 @@ def _known_elsewhere(case: Case, names: set[Name]) -> set[Name]:
 @examiner("history", needs=Part.CODE)
 def bytecode(case: Case) -> Iterator[Finding | Unexamined]:
     """Names in one side's left-over bytecode that the other's code has too, and no base has."""
-    sides: tuple[tuple[Side, Release, Release], ...] = (
-        ("candidate", case.candidate, case.reference),
-        ("reference", case.reference, case.candidate),
-    )
-    for side, release, other in sides:
+    for side, release, other in case.each_way:
         found: list[tuple[str, Bytecode]] = []
         for path, read in _bytecode_of(release):
             if isinstance(read, Refusal):

@@ -47,6 +47,14 @@ class Case:
     shared: dict[str, Any] = field(default_factory=dict, compare=False)
     """What one examiner computed and another needs, by a documented key (renaming rules, code map)."""
 
+    @property
+    def each_way(self) -> tuple[tuple[Side, Release, Release], ...]:
+        """For what looks at one side in the light of the other: the side's name, its release, the other's."""
+        return (
+            ("candidate", self.candidate, self.reference),
+            ("reference", self.reference, self.candidate),
+        )
+
 
 Examination = Callable[[Case], Iterator[Finding | Unexamined]]
 

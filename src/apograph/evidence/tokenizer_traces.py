@@ -20,11 +20,8 @@ MAX_SOURCE = 1 << 20
 def revision(case: Case) -> Iterator[Finding | Unexamined]:
     """The state of the other side's tokenizer_config.json that has the same values, if its present one has
     not."""
-    sides: tuple[tuple[Side, Release, Side, Release], ...] = (
-        ("candidate", case.candidate, "reference", case.reference),
-        ("reference", case.reference, "candidate", case.candidate),
-    )
-    for side, own, other_side, other in sides:
+    for side, own, other in case.each_way:
+        other_side = "reference" if side == "candidate" else "candidate"
         mine, theirs = _config(own), _config(other)
         if mine is None or theirs is None:
             continue
