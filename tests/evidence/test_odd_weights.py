@@ -94,7 +94,7 @@ def false_layers(w: Weights) -> Weights:
 
 
 ODD: dict[str, tuple[Callable[[Weights], Weights], str, str]] = {
-    "not finite in every tensor": (each(spoilt), "made", "identical"),
+    "not finite in every tensor": (each(spoilt), "akin", "identical"),
     "nothing but NaN": (each(lambda v: np.full_like(v, np.nan)), "nothing", "identical"),
     "nothing but infinity": (each(lambda v: np.full_like(v, np.inf)), "nothing", "identical"),
     "nothing but zeros": (each(np.zeros_like), "nothing", "identical"),

@@ -55,3 +55,12 @@ def test_two_roundings_of_one_release() -> None:
     assert one_origin(half, fine)
     assert not one_origin(half, np.float32(1.001) * fine)
     assert not one_origin(brain, fine + np.float32(0.01))
+
+
+def test_what_went_through_two_types_has_its_origin_still() -> None:
+    fine = (1e-5 * BASE).astype(np.float32)  # float16 is the coarser one here
+    through = fine.astype(ml_dtypes.bfloat16).astype(np.float16).astype(np.float32)
+    brain = fine.astype(ml_dtypes.bfloat16).astype(np.float32)
+    assert one_origin(through, fine)
+    assert one_origin(through, brain)
+    assert not one_origin(through, fine + np.float32(1e-7))

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 import ml_dtypes
 import numpy as np
+from numpy.typing import NDArray
 
-from apograph.evidence.rounding import FLOATS, FloatType
+from apograph.evidence.rounding import FLOATS
 from apograph.release.elements import Values
 
 KINDS: Mapping[str, type] = {"BF16": ml_dtypes.bfloat16, "F16": np.float16}
@@ -32,12 +33,13 @@ def rounded(values: Values, kind: str, near: Values | None = None) -> Values:
 
 def one_origin(a: Values, b: Values) -> bool:
     """Whether both may be roundings of the same values: nowhere further apart than half a unit in the last
-    place of each one's type."""
-    limit = (_type_of(a).ulp(a) + _type_of(b).ulp(b)) / 2
-    return bool(np.all(np.abs(a.astype(np.float64) - b) <= limit))
+    place of each type that either may have been rounded to, one after the other: small numbers of bfloat16
+    lose more in float16."""
+    return bool(np.all(np.abs(a.astype(np.float64) - b) <= (_units(a) + _units(b)) / 2))
 
 
-def _type_of(values: Values) -> FloatType:
-    """The coarsest type that holds all of them."""
-    held = (kind for kind in KINDS if np.array_equal(rounded(values, kind), values))
-    return FLOATS[next(held, "F32")]
+def _units(values: Values) -> NDArray[np.float64]:
+    """Units in the last place, of all the coarser types that hold every value."""
+    held = [kind for kind in KINDS if np.array_equal(rounded(values, kind), values)] or ["F32"]
+    units: NDArray[np.float64] = np.sum([FLOATS[kind].ulp(values) for kind in held], axis=0)
+    return units
