@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
-from apograph.evidence.registry import Case
-from apograph.findings import Refusal
+from apograph.evidence.registry import Case, Examiner, Part
+from apograph.findings import Finding, Message, Refusal
 from apograph.weigh.examine import examine
 from tests.evidence.fakes import FakeRelease
 
@@ -25,6 +27,27 @@ def test_what_a_side_lacks_is_named() -> None:
 def test_a_panel_is_named() -> None:
     report = examine(Case(ONE, OTHER, panel=(FakeRelease(ref="third"),)), only=["config"])
     assert [r.ref for r in report.releases if r.role == "panel"] == ["third"]
+
+
+@pytest.mark.parametrize(
+    ("error", "key", "code"), [(MemoryError(), "cli.error.memory", 5), (ValueError("x"), "examine.failed", 2)]
+)
+def test_an_examiner_that_fails_is_named_and_keeps_what_it_found(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, key: str, code: int
+) -> None:
+    monkeypatch.delenv("APOGRAPH_DEBUG", raising=False)
+
+    def failing(_: Case) -> Iterator[Finding]:
+        yield Finding("config.values", "config", Message("config.values.none"))
+        raise error
+
+    monkeypatch.setattr(
+        "apograph.weigh.examine.all_examiners",
+        lambda: (Examiner("config.failing", "config", Part.NOTHING, failing),),
+    )
+    report = examine(Case(ONE, OTHER))
+    assert [f.id for f in report.findings] == ["config.values"]
+    assert [(u.reason.key, u.fault, u.code) for u in report.unexamined] == [(key, True, code)]
 
 
 def test_an_unknown_channel_is_refused() -> None:

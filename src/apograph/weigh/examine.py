@@ -98,6 +98,10 @@ def run(case: Case, examiner: Examiner, findings: list[Finding], unexamined: lis
             Unexamined(examiner.channel, refusal.message, path=refusal.path, fault=True, code=refusal.code)
         )
         return False
+    except MemoryError:
+        message = Message("cli.error.memory")
+        unexamined.append(Unexamined(examiner.channel, message, fault=True, code=5))
+        return False
     except Exception as error:
         if os.environ.get("APOGRAPH_DEBUG"):
             raise
