@@ -17,7 +17,7 @@ MOST = 64
 _FIRST = 8
 _FIT = 0.9
 _TOLERANCE = 0.1
-_ELEMENTS = 2**20
+_ELEMENTS = 2**18
 """Elements in which roundings are looked at."""
 _STRAY, _STRAY_OF_EXPECTED = 1e-3, 0.1
 """Shares of elements on the other side of a boundary that still count as none: of all, and of those that a
