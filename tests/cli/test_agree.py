@@ -81,6 +81,16 @@ def test_three_files_make_a_matrix(files: list[str], capsys: pytest.CaptureFixtu
     assert "5 models were compared on 300 items" in " ".join(told.split())
 
 
+def test_the_matrix_is_open_to_the_eye(files: list[str], tmp_path: Path) -> None:
+    page = tmp_path / "r.html"
+    assert call(["agree", *files[:3], *key(files), "--html", str(page)]) == 0
+    text = page.read_text()
+    before = text[: text.index('class="matrix square"')]
+    assert before.count("<details") == before.count("</details>")
+    assert "Files of answers" in text
+    assert "ancestors" not in text[: text.index("Files of answers")]
+
+
 def test_wrong_use(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert call(["agree", files[0]]) == 4
     assert call(["agree", *files[:3], "--noised", files[4]]) == 4
