@@ -67,13 +67,13 @@ def coins_of(module: Module, products: Products, pairing: Pairing = "identity") 
     return Coins(module, heads, heads + tails, cosine, two_sided(heads, heads + tails), 0.0, pairing)
 
 
-def corrected(thrown: Sequence[Coins], tried: int = PAIRINGS) -> tuple[Coins, ...]:
-    """p values corrected over all modules, families and the ``tried`` pairings of which the best is given."""
+def corrected(thrown: Sequence[Coins]) -> tuple[Coins, ...]:
+    """p values corrected over all modules, families and the ``PAIRINGS`` of which the best is given."""
     families = [f for f in FAMILIES if any(c.module.family == f for c in thrown)]
     done: list[Coins] = []
     for family in families:
         own = [c for c in thrown if c.module.family == family]
-        holm = holm_adjusted([c.log10_p + math.log10(tried) for c in own])
+        holm = holm_adjusted([c.log10_p + math.log10(PAIRINGS) for c in own])
         done += [
             replace(c, corrected=min(0.0, p + math.log10(len(families))))
             for c, p in zip(own, holm, strict=True)

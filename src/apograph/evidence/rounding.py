@@ -76,13 +76,11 @@ class Noise:
     used: NDArray[np.bool_]
 
 
-def noise_between(
-    parent: NDArray[Any], child: NDArray[Any], coarser: FloatType | None, tell: float = 0.5
-) -> Noise | None:
+def noise_between(parent: NDArray[Any], child: NDArray[Any], coarser: FloatType | None) -> Noise | None:
     """The noise by which ``child`` differs from ``parent``, where the storage type lets it be seen.
 
     Of elements whose unit in the last place (of the coarser type, at the parent's magnitude) is at most
-    ``tell`` sigma, the mean square of the difference is fitted as sigma^2 + k ulp^2 / 12, jointly over the
+    half of sigma, the mean square of the difference is fitted as sigma^2 + k ulp^2 / 12, jointly over the
     powers of two that the units take (Sheppard's correction; k is free since either side, or both, may have
     been rounded). The parent's magnitude, not the child's, chooses the elements: the noise does not depend on
     it. None when fewer than ``ENOUGH`` are left.
@@ -92,7 +90,7 @@ def noise_between(
     sigma = math.sqrt(np.mean(d * d))
     used, variance, error, rounding = np.ones(d.shape, bool), sigma**2, 0.0, 0.0
     for _ in range(8):
-        used = ulp <= tell * sigma
+        used = ulp <= 0.5 * sigma
         if np.count_nonzero(used) < ENOUGH:
             return None
         variance, error, rounding = _fit(d[used], ulp[used])
