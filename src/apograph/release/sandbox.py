@@ -8,7 +8,6 @@ memory); one that ran out of time is not.
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import fcntl
 import json
@@ -32,7 +31,6 @@ SECONDS = 30.0
 """How long a call may take, unless it says otherwise."""
 _START = "import sys; sys.path.insert(0, sys.argv[1]); from apograph.release.worker import main; main()"
 _STARTING_SECONDS = 60.0
-_workers: weakref.WeakSet[Worker] = weakref.WeakSet()
 
 
 class _Died(Exception):  # noqa: N818 - a state, handled here
@@ -51,7 +49,6 @@ class Worker:
         self._lock = threading.RLock()
         self.holds: dict[str, bool] = {}
         """What confines the worker, known after the first call (see ``confine``)."""
-        _workers.add(self)
 
     def call(self, target: str, *arguments: Any, seconds: float = SECONDS) -> Any:
         """The value of ``target(*arguments)``, computed in the worker.
@@ -124,7 +121,8 @@ class Worker:
             env=environment,
             start_new_session=True,  # Ctrl-C ends the program, and the program ends its workers
         )
-        # Python keeps the process and its pipes when nobody has the worker: it would wait for ever.
+        # At the latest when the program ends. Python keeps the process and its pipes when nobody has the
+        # worker: it would wait for ever.
         weakref.finalize(self, _killed, self._process)
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
@@ -210,10 +208,3 @@ def call(target: str, *arguments: Any, seconds: float = SECONDS) -> Any:
     if not _common:
         _common.append(Worker())
     return _common[0].call(target, *arguments, seconds=seconds)
-
-
-@atexit.register
-def close_all() -> None:
-    """End every worker of this process."""
-    for worker in list(_workers):
-        worker.close()

@@ -16,7 +16,6 @@ from apograph.lab.make import release_path
 from apograph.lab.measure.maps import recovered
 from apograph.lab.measure.pair import Pair
 from apograph.release import open_release
-from apograph.release.sandbox import close_all
 from apograph.release.types import Release
 
 LEFT_OUT = ("weights.seed_audit",)
@@ -71,12 +70,11 @@ def look(folder: Path, pair: Pair) -> dict[str, Json]:
 
 def _opened(folder: Path, name: str) -> Release:
     """Opened once for pairs that follow each other: starting its reader takes as long as an examination. All
-    readers end when there are ``KEPT`` of them; one that is asked again starts again."""
+    readers end when there are ``KEPT`` of them."""
     path = str(release_path(folder, name))
     if path not in _releases:
         if len(_releases) >= KEPT:
             _releases.clear()
-            close_all()
         _releases[path] = open_release(path)
     return _releases[path]
 
