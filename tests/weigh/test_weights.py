@@ -106,6 +106,9 @@ def test_what_a_base_explains_is_a_common_ancestor() -> None:
     assert relation(hidden, coins(Bearing.AGAINST), classes(Bearing.AGAINST, 1)) == "common ancestor"
     nothing = other("gauge", Bearing.CONTEXT, "weights.gauge.nothing")
     assert relation(nothing, coins(Bearing.AGAINST), classes(Bearing.AGAINST, 1)) == "independent"
+    same = other("descent", Bearing.CONTEXT, "weights.descent.same", weights_bases=1)
+    assert relation(same, coins(Bearing.CONTEXT, 1), classes(Bearing.CONTEXT, 1)) == "common ancestor"
+    assert relation(same, classes(Bearing.DISTINCTIVE, 1, computed=0.0)) == "copy or derivative"
     frozen = other("transformation", Bearing.CONTEXT, weights_explained=2)
     assert relation(frozen, coins(Bearing.AGAINST)) == "common ancestor"
 

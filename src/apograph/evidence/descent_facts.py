@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, permutations
@@ -15,6 +16,8 @@ from apograph.evidence.rounded import KINDS, rounded
 
 TRIED = 8
 """Matrices by which the nearest base is chosen."""
+CELLS, RANGE = 32, 4
+"""Cells into which a standard deviation of the base's values is cut, and standard deviations that are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ def _facts(matrix: Matrix, members: int, origin: int | None) -> Facts:
         base = _start(matrix, origin)
         changes = {n: x - base for n, x in matrix.rows.items() if n != origin}
         changes = {n: d for n, d in changes.items() if _holds(d, base)}
+        changes = dict(zip(changes, _beyond(list(changes.values()), base, _kept(matrix)), strict=True))
         rounded = {n: matrix.rounding[n] + matrix.rounding[origin] for n in changes}
         split = {n: Change(d, rounded[n]) for n, d in changes.items() if d.any()}
         for u, v in permutations(split, 2):
@@ -87,6 +91,35 @@ def _start(matrix: Matrix, origin: int) -> NDArray[np.float64]:
 
     middle = np.mean(sides, axis=0)
     return min((base, *(rounded(base, kind, middle) for kind in KINDS)), key=distance)
+
+
+def _kept(matrix: Matrix) -> NDArray[np.bool_]:
+    """What neither side has cut away: zeros say nothing of what was learned there."""
+    sides = [matrix.rows[n] for n in (REFERENCE, CANDIDATE) if n in matrix.rows]
+    found: NDArray[np.bool_] = np.all([x != 0 for x in sides], axis=0)
+    return found
+
+
+def _beyond(
+    changes: Sequence[NDArray[np.float64]], base: NDArray[np.float64], kept: NDArray[np.bool_]
+) -> list[NDArray[np.float64]]:
+    """Changes [rows, columns] without what is a function of the base's values alone, 0 where nothing was
+    ``kept``. Siblings that were both scaled, clipped or pruned share all of that, as if one came from the
+    other."""
+    own = base[kept]
+    square = float(own @ own)
+    if square == 0:
+        return [d * kept for d in changes]
+    top = RANGE * CELLS
+    cell = np.clip(own * (CELLS / math.sqrt(square / own.size)), -top, top).astype(np.int64) + top
+    count = np.maximum(np.bincount(cell), 1)
+    found = []
+    for d in changes:
+        left = d[kept] - float(d[kept] @ own) / square * own
+        whole = np.zeros(d.shape)
+        whole[kept] = left - (np.bincount(cell, left) / count)[cell]
+        found.append(whole)
+    return found
 
 
 def _holds(change: NDArray[np.float64], base: NDArray[np.float64]) -> bool:

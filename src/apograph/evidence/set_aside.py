@@ -106,7 +106,11 @@ def _made(
     return {
         t.match.reference
         for t in told
-        if (t.kind in COMPUTED and not (added and t.kind == "noise"))
+        if (
+            t.kind in COMPUTED
+            and (t.kind != "pruned" or from_values(t))
+            and not (added and t.kind == "noise")
+        )
         or (t.kind in RELATED and one_origin(*sampled_rows(t.match, base, side)))
     }
 

@@ -102,9 +102,10 @@ def computed(told: Told) -> Answer | None:
 
 
 def descent(told: Told) -> Answer | None:
-    """One side's whole change from the base goes on in the other's, in every matrix."""
+    """One side's whole change from the base goes on in the other's, in every matrix, and the base does not
+    explain all that is alike: two releases that were both rounded from it share what rounding took away."""
     found = told.named("weights.descent")
-    if found is None or not told.base:
+    if found is None or not told.base or not told.made:
         return None
     if found.arrow is None and found.message.key != "weights.descent.same":
         return None
