@@ -126,3 +126,17 @@ def test_slopes_of_what_was_turned_say_nothing() -> None:
     child = every(tuned)
     assert [f.id for f in slopes(told(BASE, child))] == ["weights.slopes"]
     assert list(slopes([replace(t, turned=True) for t in told(BASE, child)])) == []
+
+
+def test_what_was_reduced_to_a_low_rank_is_not_the_source() -> None:
+    """What was taken away is orthogonal to what is left, exactly: as if it had been added to it."""
+
+    def reduced(values: NDArray[Any]) -> NDArray[np.float32]:
+        u, s, v = np.linalg.svd(values, full_matrices=False)
+        return ((u[:, :80] * s[:80]) @ v[:80]).astype(np.float32)
+
+    assert [f.arrow for f in slopes(told(BASE, every(tuned)))] == ["reference"]
+    small = told(BASE, every(reduced))
+    assert "noise" in {t.kind for t in small}
+    assert [f.arrow for f in slopes(small)] == [None]
+    assert source_of(small, noise_law(small)) is None

@@ -44,3 +44,17 @@ def test_what_was_done_to_both_siblings_is_no_shared_change(both: Callable[[np.n
         rows = dict(enumerate((both(parent), both(other), base)))
         tails = _facts(Matrix("w", rows, dict.fromkeys(rows, 0.0)), 3, 2).tails
         assert tails[0, 1].slope == pytest.approx(slope, abs=0.25)
+
+
+def test_siblings_of_a_low_rank_share_what_was_taken_away() -> None:
+    random = np.random.default_rng(7)
+    base, *own = (random.standard_normal((96, 64)) for _ in range(3))
+    sides = [base + 0.02 * x for x in own]
+
+    def reduced(x: np.ndarray) -> np.ndarray:
+        u, s, v = np.linalg.svd(x, full_matrices=False)
+        return (u[:, :16] * s[:16]) @ v[:16]
+
+    assert tails_of(*sides, base) == {(0, 1), (1, 0)}
+    assert tails_of(reduced(sides[0]), reduced(sides[1]), base) == set()
+    assert tails_of(reduced(sides[0]), sides[1], base) == {(0, 1), (1, 0)}

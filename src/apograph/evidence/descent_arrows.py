@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from apograph.evidence.noise_law import NoiseLaw, clean_side, noise_law
+from apograph.evidence.noise_law import NoiseLaw, clean_side, noise_law, projected
 from apograph.evidence.transformation import RELATED, Kind, Transformation
 from apograph.findings import Exhibit, Finding, Json, Measure, Message, Param, Side, Strength
 
@@ -89,7 +89,7 @@ def slopes(told: Sequence[Transformation]) -> Iterator[Finding]:
     votes = Counter(_vote(t) for t in usual)
     arrow: Side | None = None
     for side in ("reference", "candidate"):
-        if votes[side] >= AGREE * len(usual):
+        if votes[side] >= AGREE * len(usual) and not projected([t.moments for t in usual], side):
             arrow = side
     yield Finding(
         id="weights.slopes",

@@ -16,6 +16,8 @@ from apograph.evidence.rounded import KINDS, rounded
 
 TRIED = 8
 """Matrices by which the nearest base is chosen."""
+REDUCED = 0.75
+"""Share of the directions that matrices could have, below which they were reduced to a low rank."""
 CELLS, RANGE = 32, 4
 """Cells into which a standard deviation of the base's values is cut, and standard deviations that are."""
 
@@ -65,7 +67,7 @@ def measured(family: Family, origin: int | None) -> list[Facts]:
 
 def _facts(matrix: Matrix, members: int, origin: int | None) -> Facts:
     gram, tails = _gram(matrix, members), {}
-    if origin is not None and origin in matrix.rows:
+    if origin is not None and origin in matrix.rows and not _reduced(matrix, origin):
         base = _start(matrix, origin)
         changes = {n: x - base for n, x in matrix.rows.items() if n != origin}
         changes = {n: d for n, d in changes.items() if _holds(d, base)}
@@ -78,6 +80,23 @@ def _facts(matrix: Matrix, members: int, origin: int | None) -> Facts:
     size = matrix.rows[REFERENCE].size
     lost = np.array([size * matrix.rounding.get(n, 0.0) for n in range(members)])
     return Facts(matrix.name, size, gram, tails, lost)
+
+
+def _reduced(matrix: Matrix, origin: int) -> bool:
+    """Whether both sides lack directions that the base has. Siblings that were reduced to a low rank share
+    what that took away, as if one came from the other."""
+    sides = [n for n in (REFERENCE, CANDIDATE) if n in matrix.rows]
+    least = REDUCED * min(matrix.rows[origin].shape)
+    return least > 0 and all(_rank(matrix, n) < least for n in sides) and _rank(matrix, origin) >= least
+
+
+def _rank(matrix: Matrix, number: int) -> int:
+    """Directions of a member's rows that stand out of what rounding leaves."""
+    rows = matrix.rows[number]
+    rows = rows if rows.shape[0] <= rows.shape[1] else rows.T
+    squares = np.linalg.eigvalsh(rows @ rows.T)
+    edge = matrix.rounding[number] * (math.sqrt(rows.shape[0]) + math.sqrt(rows.shape[1])) ** 2
+    return int((squares > max(1.1 * edge, 1e-12 * float(squares[-1]))).sum())
 
 
 def _start(matrix: Matrix, origin: int) -> NDArray[np.float64]:

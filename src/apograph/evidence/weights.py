@@ -202,5 +202,5 @@ def noise_finding(law: NoiseLaw, found: Compared) -> Finding:
         ),
         exhibits=weights_tables.noise_exhibits(noisy),
         limits=(Message("weights.limit.noise"),),
-        arrow=law.source,
+        arrow=law.source and source_of(found.compared, law),
     )
