@@ -227,7 +227,9 @@ def test_an_interrupt_does_not_wait_for_the_server(tmp_path: Path) -> None:
     some_items(tmp_path)
     with serving(silent) as (url, seen):
         words = ["ask", url, "items.jsonl", "--name", "m", "--out", "out.jsonl"]
-        command = [sys.executable, "-c", "from apograph.cli import main; main()", *words]
+        # What runs in the background of a shell, as these tests may, has interrupts ignored.
+        heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        command = [sys.executable, "-c", f"{heard}; from apograph.cli import main; main()", *words]
         asking = subprocess.Popen(
             command, cwd=tmp_path, stderr=subprocess.PIPE, env={**os.environ, "no_proxy": "*"}
         )
