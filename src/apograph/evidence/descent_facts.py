@@ -16,6 +16,9 @@ from apograph.evidence.rounded import KINDS, rounded
 
 TRIED = 8
 """Matrices by which the nearest base is chosen."""
+LEAST = 0.9
+"""Slopes from which one change may go on in the other: then what is a function of the base's values alone is
+taken away, and the slope has to be that large still."""
 REDUCED = 0.75
 """Share of the directions that matrices could have, below which they were reduced to a low rank."""
 CELLS, RANGE = 32, 4
@@ -71,15 +74,24 @@ def _facts(matrix: Matrix, members: int, origin: int | None) -> Facts:
         base = _start(matrix, origin)
         changes = {n: x - base for n, x in matrix.rows.items() if n != origin}
         changes = {n: d for n, d in changes.items() if _holds(d, base)}
-        changes = dict(zip(changes, _beyond(list(changes.values()), base, _kept(matrix)), strict=True))
         rounded = {n: matrix.rounding[n] + matrix.rounding[origin] for n in changes}
-        split = {n: Change(d, rounded[n]) for n, d in changes.items() if d.any()}
-        for u, v in permutations(split, 2):
-            if (tail := split[u].tail(changes[v])) is not None:
-                tails[u, v] = tail
+        tails = _tails(changes, rounded)
+        if any(tail.slope >= LEAST for tail in tails.values()):
+            beyond = dict(zip(changes, _beyond(list(changes.values()), base, _kept(matrix)), strict=True))
+            left = _tails(beyond, rounded)
+            tails = {way: t for way, t in tails.items() if t.slope < LEAST or way in left}
+            tails |= {way: left[way] for way, t in tails.items() if t.slope >= LEAST > left[way].slope}
     size = matrix.rows[REFERENCE].size
     lost = np.array([size * matrix.rounding.get(n, 0.0) for n in range(members)])
     return Facts(matrix.name, size, gram, tails, lost)
+
+
+def _tails(
+    changes: Mapping[int, NDArray[np.float64]], rounded: Mapping[int, float]
+) -> dict[tuple[int, int], Tail]:
+    split = {n: Change(d, rounded[n]) for n, d in changes.items() if d.any()}
+    found = {(u, v): split[u].tail(changes[v]) for u, v in permutations(split, 2)}
+    return {way: tail for way, tail in found.items() if tail is not None}
 
 
 def _reduced(matrix: Matrix, origin: int) -> bool:
