@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 Json: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
 Param: TypeAlias = str | int | float | bool
 Side: TypeAlias = Literal["reference", "candidate"]
+SIDES: tuple[Side, Side] = ("reference", "candidate")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from itertools import product
 import pytest
 
 from apograph.evidence.registry import Case
-from apograph.evidence.witness import OTHER, SIDES, _first, dated
-from apograph.findings import Finding, Side, Unexamined
+from apograph.evidence.witness import OTHER, _first, dated
+from apograph.findings import SIDES, Finding, Side, Unexamined
 from apograph.release.witness import Witness
 from apograph.report.words import text
 from tests.evidence.fakes import FakeRelease, tensors

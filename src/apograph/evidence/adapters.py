@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from apograph.evidence.registry import Case, Part, examiner
 from apograph.evidence.sides import sides
-from apograph.findings import Bearing, Finding, Message, Strength, Unexamined
+from apograph.findings import SIDES, Bearing, Finding, Message, Strength, Unexamined
 
 
 @examiner("weights", needs=Part.TENSORS)
 def adapters(case: Case) -> Iterator[Finding | Unexamined]:
     """Says of each side that is an adapter with which base it was compared, or that none was given."""
-    for side, own in zip(("reference", "candidate"), sides(case), strict=True):
+    for side, own in zip(SIDES, sides(case), strict=True):
         count = len(own.adapted)
         if own.base is not None:
             yield Finding(

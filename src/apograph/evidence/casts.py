@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from apograph.evidence.rounding import FLOATS, FloatType
 from apograph.evidence.stream import BLOCK
-from apograph.findings import Side
+from apograph.findings import SIDES, Side
 
 TIES = 8
 """Elements half way between two values of the coarser type that have to have gone to the even one, where the
 finer side was itself rounded."""
-SIDES: tuple[Side, Side] = ("reference", "candidate")
 Values: TypeAlias = Callable[[int, int], tuple[NDArray[np.float64], NDArray[np.float64]]]
 """Both sides' values of the flat elements [start, stop)."""
 

@@ -6,8 +6,8 @@ import re
 from datetime import UTC, date, datetime
 
 from apograph.evidence.claim_facts import Facts, Verdict
-from apograph.evidence.own_code import SIDES, config_path, side_of
-from apograph.findings import Json, Location, Message, Param
+from apograph.evidence.own_code import config_path, side_of
+from apograph.findings import SIDES, Json, Location, Message, Param
 from apograph.release.types import Release
 
 LICENCES = {

@@ -21,9 +21,9 @@ from apograph.evidence.claim_origin import (
     scratch,
     tokenizer_origin,
 )
-from apograph.evidence.own_code import SIDES, side_of
+from apograph.evidence.own_code import side_of
 from apograph.evidence.registry import Case, examiner
-from apograph.findings import Bearing, Exhibit, Finding, Json, Message, Side, Unexamined
+from apograph.findings import SIDES, Bearing, Exhibit, Finding, Json, Message, Side, Unexamined
 
 __all__ = ["judge", "read_claims", "statements"]
 

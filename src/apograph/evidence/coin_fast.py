@@ -5,26 +5,21 @@ No fast-math: lines are added in order, so that numpy gives the same bits (``coi
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from apograph.evidence.coin_plain import GROUP, LANES, STEP, Products
 from apograph.evidence.moments import Stored
 from apograph.evidence.moments_fast import by_halves
-from apograph.evidence.numba_bits import WIDE, add_wide, line, nothing, put, value, values
+from apograph.evidence.numba_bits import WIDE, add_wide, compiled, line, nothing, put, value, values
 
 _Sums: TypeAlias = NDArray[np.float32]
 _Sum: TypeAlias = NDArray[np.float64]
 
 
-def _compiled(function: Any) -> Any:
-    return njit(nogil=True, cache=True, error_model="numpy")(function)
-
-
-@_compiled
+@compiled
 def products(a: Stored, b: Stored, start: int, width: int, columns: bool, out: Products) -> None:
     """See ``coin_plain.products``."""
     for at in range(0, len(a), STEP):
@@ -32,7 +27,7 @@ def products(a: Stored, b: Stored, start: int, width: int, columns: bool, out: P
         add_step(a[at:end], b[at:end], start + at, start // width, width, columns, out)
 
 
-@_compiled
+@compiled
 def add_step(
     a: Stored, b: Stored, start: int, row: int, width: int, columns: bool, out: Products
 ) -> None:  # fmt: skip
@@ -43,7 +38,7 @@ def add_step(
         _rows(a, b, start, width, out[:, start // width - row :])
 
 
-@_compiled
+@compiled
 def _rows(a: Stored, b: Stored, start: int, width: int, out: Products) -> None:
     sums, halves = np.empty((3, LANES), np.float32), np.empty(LANES // 2)
     i = at = 0
@@ -56,7 +51,7 @@ def _rows(a: Stored, b: Stored, start: int, width: int, out: Products) -> None:
         i, at = i + 1, end
 
 
-@_compiled
+@compiled
 def _columns(a: Stored, b: Stored, start: int, width: int, out: Products) -> None:
     head = min(-start % width, len(a))
     first = start % width
@@ -67,7 +62,7 @@ def _columns(a: Stored, b: Stored, start: int, width: int, out: Products) -> Non
         _group(a[at:end], b[at:end], width, out[0], out[1], out[2])
 
 
-@_compiled
+@compiled
 def _group(a: Stored, b: Stored, width: int, ab: _Sum, aa: _Sum, bb: _Sum) -> None:
     """Lines of ``width``, the last of which may be shorter: two registers' worth of columns at a time."""
     part = len(a) % width
@@ -94,7 +89,7 @@ def _group(a: Stored, b: Stored, width: int, ab: _Sum, aa: _Sum, bb: _Sum) -> No
         add_wide(bb, half, t2)
 
 
-@_compiled
+@compiled
 def _few(a: Stored, b: Stored, width: int, first: int, end: int, ab: _Sum, aa: _Sum, bb: _Sum) -> None:
     """The same of columns [first, end), one by one."""
     for j in range(first, end):
@@ -109,7 +104,7 @@ def _few(a: Stored, b: Stored, width: int, first: int, end: int, ab: _Sum, aa: _
         bb[j] += np.float64(s2)
 
 
-@_compiled
+@compiled
 def _lines(a: Stored, b: Stored, width: int, sums: _Sums) -> None:
     """Add lines of ``width``, the last of which may be shorter."""
     whole = len(a) // width * width
@@ -131,7 +126,7 @@ def _lines(a: Stored, b: Stored, width: int, sums: _Sums) -> None:
     _line(a[whole:], b[whole:], ab, aa, bb)
 
 
-@_compiled
+@compiled
 def _line(a: Stored, b: Stored, ab: _Sums, aa: _Sums, bb: _Sums) -> None:
     for j in range(len(a)):
         x, y = value(a[j]), value(b[j])

@@ -12,12 +12,13 @@ from typing import Any
 from apograph.align.fit import Fit, fit
 from apograph.align.names import Renaming, renaming
 from apograph.evidence.consistency_rows import fault_row, finding, location, misfit_rows, prefixes
-from apograph.evidence.own_code import SIDES, read_code, side_of
+from apograph.evidence.own_code import read_code, side_of
 from apograph.evidence.own_layers import dropped_layers
 from apograph.evidence.own_queries import queries
 from apograph.evidence.own_tokens import missing_tokens
 from apograph.evidence.registry import Case, examiner
 from apograph.findings import (
+    SIDES,
     Bearing,
     Finding,
     Location,

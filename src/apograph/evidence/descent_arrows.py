@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from apograph.evidence.noise_law import NoiseLaw, clean_side, noise_law, projected
 from apograph.evidence.transformation import RELATED, Kind, Transformation
-from apograph.findings import Exhibit, Finding, Json, Measure, Message, Param, Side, Strength
+from apograph.findings import SIDES, Exhibit, Finding, Json, Measure, Message, Param, Side, Strength
 
 MARKS = {"quantised": "grid", "cast": "bits", "pruned": "zeros", "low_rank": "rounding"}
 """Classes whose source shows, and the mark that shows it."""
@@ -66,8 +66,7 @@ def arrows(told: Sequence[Transformation]) -> Iterator[Finding]:
         message=Message(f"weights.arrows.{key}", params),
         strength=Strength("descriptive"),
         measures=tuple(
-            Measure(f"arrow_{side}", sum(n for (_, s), n in counted.items() if s == side))
-            for side in ("reference", "candidate")
+            Measure(f"arrow_{side}", sum(n for (_, s), n in counted.items() if s == side)) for side in SIDES
         ),
         exhibits=(Exhibit("table", {"columns": columns, "rows": rows}, Message("weights.arrows.caption")),),
         limits=(Message("weights.arrows.limit"), Message("weights.arrows.near")),
@@ -88,7 +87,7 @@ def slopes(told: Sequence[Transformation]) -> Iterator[Finding]:
         return
     votes = Counter(_vote(t) for t in usual)
     arrow: Side | None = None
-    for side in ("reference", "candidate"):
+    for side in SIDES:
         if votes[side] >= AGREE * len(usual) and not projected([t.moments for t in usual], side):
             arrow = side
     yield Finding(
@@ -98,9 +97,7 @@ def slopes(told: Sequence[Transformation]) -> Iterator[Finding]:
             f"weights.slopes.{arrow or 'none'}", {"n": len(usual), "votes": votes[arrow] if arrow else 0}
         ),
         strength=Strength("descriptive"),
-        measures=tuple(
-            Measure(f"slopes_{side}", votes[side], n=len(usual)) for side in ("reference", "candidate")
-        ),
+        measures=tuple(Measure(f"slopes_{side}", votes[side], n=len(usual)) for side in SIDES),
         limits=(Message("weights.slopes.limit"),),
         arrow=arrow,
     )

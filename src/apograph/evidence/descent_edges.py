@@ -9,9 +9,10 @@ from statistics import median
 from typing import Literal, TypeAlias
 
 from apograph.evidence.descent_facts import Facts, common
+from apograph.evidence.descent_tail import LOW
 
-LOW, MIDDLE = 0.9, 0.08
-"""A child has all of its parent's change: slopes of at least 0.9 in every matrix, and 1 within MIDDLE in the
+MIDDLE = 0.08
+"""A child has all of its parent's change: slopes of at least LOW in every matrix, and 1 within MIDDLE in the
 median (children measured 0.99 to 1.06). A sibling on the same batches in the same order at 1.3 times the rate
 has 0.95 to 1.17 and 1.11. Single slopes may be higher: rows of tokens that never occur change alike."""
 ERROR = 0.04

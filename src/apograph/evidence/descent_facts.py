@@ -11,14 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apograph.evidence.descent_family import CANDIDATE, REFERENCE, Family, Matrix
-from apograph.evidence.descent_tail import Change, Tail
+from apograph.evidence.descent_tail import LOW, Change, Tail
 from apograph.evidence.rounded import KINDS, rounded
 
 TRIED = 8
 """Matrices by which the nearest base is chosen."""
-LEAST = 0.9
-"""Slopes from which one change may go on in the other: then what is a function of the base's values alone is
-taken away, and the slope has to be that large still."""
 REDUCED = 0.75
 """Share of the directions that matrices could have, below which they were reduced to a low rank."""
 CELLS, RANGE = 32, 4
@@ -76,11 +73,11 @@ def _facts(matrix: Matrix, members: int, origin: int | None) -> Facts:
         changes = {n: d for n, d in changes.items() if _holds(d, base)}
         rounded = {n: matrix.rounding[n] + matrix.rounding[origin] for n in changes}
         tails = _tails(changes, rounded)
-        if any(tail.slope >= LEAST for tail in tails.values()):
+        if any(tail.slope >= LOW for tail in tails.values()):
             beyond = dict(zip(changes, _beyond(list(changes.values()), base, _kept(matrix)), strict=True))
             left = _tails(beyond, rounded)
-            tails = {way: t for way, t in tails.items() if t.slope < LEAST or way in left}
-            tails |= {way: left[way] for way, t in tails.items() if t.slope >= LEAST > left[way].slope}
+            tails = {way: t for way, t in tails.items() if t.slope < LOW or way in left}
+            tails |= {way: left[way] for way, t in tails.items() if t.slope >= LOW > left[way].slope}
     size = matrix.rows[REFERENCE].size
     lost = np.array([size * matrix.rounding.get(n, 0.0) for n in range(members)])
     return Facts(matrix.name, size, gram, tails, lost)

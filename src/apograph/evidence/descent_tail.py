@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+LOW = 0.9
+"""The least slope that a child has."""
 EXACT = 1e-10
 """Eigenvalues of the change's Gram matrix below this share of the largest are lost in float64."""
 

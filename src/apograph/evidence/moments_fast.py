@@ -7,14 +7,11 @@ in the width of storage; whole numbers have no order.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from apograph.evidence.moments import LANES, SMALL_RESIDUAL, SMALL_SQUARES, SUB, Rows, Stored
-from apograph.evidence.numba_bits import WIDE, folded, larger, line, put, same, values, wide, zero
+from apograph.evidence.numba_bits import WIDE, compiled, folded, larger, line, put, same, values, wide, zero
 
 RUN = 16
 """Rows of lanes that are summed in registers: as much as the first cache holds."""
@@ -26,11 +23,7 @@ def fill(a: Stored, b: Stored, out: Rows) -> bool:
     return bool(fill_rows(a, b, 32 - 8 * a.itemsize, out))
 
 
-def _compiled(function: Any) -> Any:
-    return njit(nogil=True, cache=True, error_model="numpy")(function)
-
-
-@_compiled
+@compiled
 def fill_rows(a: Stored, b: Stored, shift: int, out: Rows) -> bool:
     """``fill`` for compiled callers; ``shift`` is 32 less the bits of an element."""
     doubtful = False
@@ -50,14 +43,14 @@ def fill_rows(a: Stored, b: Stored, shift: int, out: Rows) -> bool:
     return doubtful
 
 
-@_compiled
+@compiled
 def _padded(stored: Stored) -> Stored:
     whole = np.zeros(SUB, stored.dtype)
     whole[: len(stored)] = stored
     return whole
 
 
-@_compiled
+@compiled
 def _lanes(a: Stored, b: Stored, sums: NDArray[np.float32]) -> None:
     for first in range(0, SUB, RUN * LANES):
         for j in range(0, LANES, WIDE):
@@ -91,14 +84,14 @@ def _lanes(a: Stored, b: Stored, sums: NDArray[np.float32]) -> None:
             put(sums, 9 * LANES + j, m)
 
 
-@_compiled
+@compiled
 def _close(sums: NDArray[np.float32], halves: Rows, row: Rows) -> None:
     for column in range(9):
         row[column] = by_halves(sums, column * LANES, LANES, halves)
     row[9] = np.sqrt(np.float64(sums[9].max()))
 
 
-@_compiled
+@compiled
 def by_halves(lanes: NDArray[np.float32], first: int, n: int, halves: Rows) -> float:
     """``moments.by_halves`` of the ``n`` lanes from the flat place ``first`` on, in float64. ``halves`` is
     room for half of them."""
@@ -112,7 +105,7 @@ def by_halves(lanes: NDArray[np.float32], first: int, n: int, halves: Rows) -> f
     return float(folded(line(halves, 0)))
 
 
-@_compiled
+@compiled
 def _in_range(row: Rows) -> bool:
     in_range: bool = (
         np.isfinite(row[:10].sum())
@@ -122,7 +115,7 @@ def _in_range(row: Rows) -> bool:
     return in_range
 
 
-@_compiled
+@compiled
 def _counts(a: Stored, b: Stored, pad: int, shift: int, counts: Stored, row: Rows) -> None:
     counts[:] = 0
     equal = zero_a = zero_b = union_a = union_b = line(counts, 0)
@@ -152,7 +145,7 @@ def _counts(a: Stored, b: Stored, pad: int, shift: int, counts: Stored, row: Row
         row[10 + n] = _mantissa_bits(union << shift)
 
 
-@_compiled
+@compiled
 def _mantissa_bits(union: np.int64) -> int:
     for low in range(23):
         if union >> low & 1:

@@ -12,12 +12,17 @@ from typing import Any
 
 import llvmlite.binding as llvm  # type: ignore[import-untyped, unused-ignore]
 from llvmlite import ir  # type: ignore[import-untyped, unused-ignore]
-from numba import types
+from numba import njit, types
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
 WIDE = 32 if llvm.get_host_cpu_features().get("avx512bw") else 8
 """Elements of a line."""
 _INTEGER = ir.IntType(32)
+
+
+def compiled(function: Any) -> Any:
+    """The function in machine code, kept beside its file; other threads run meanwhile."""
+    return njit(nogil=True, cache=True, error_model="numpy")(function)
 
 
 class Line(types.Type):  # type: ignore[misc, unused-ignore]

@@ -13,7 +13,6 @@ from apograph.release.types import Content, File, Release
 MOST_FILES = 200
 MOST_BYTES = 4 << 20
 SECONDS = 60.0
-SIDES: tuple[Side, Side] = ("reference", "candidate")
 
 
 def side_of(case: Case, side: Side) -> Release:

@@ -15,7 +15,7 @@ from apograph.evidence.descent_family import Family, family
 from apograph.evidence.registry import Case, Part, examiner
 from apograph.evidence.seed_stream import GROUP, Floats, centred, normals, unit_stream
 from apograph.evidence.weights import Compared
-from apograph.findings import Exhibit, Finding, Json, Measure, Message, Strength, Unexamined
+from apograph.findings import SIDES, Exhibit, Finding, Json, Measure, Message, Strength, Unexamined
 
 SEEDS = (0, 1, 42, 123, 1234, 1337, 2023, 2024, 3407)
 WORDS = 1 << 20
@@ -24,7 +24,6 @@ PROBES, LENGTH = 4, 1 << 14
 """Matrices of each side that are looked for, by their first elements."""
 CLEAR = 8.0
 """Standard deviations above which a place counts as found; then the signs of all rows are tested."""
-SIDES = ("reference", "candidate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def seed_audit(case: Case) -> Iterator[Finding | Unexamined]:
 
 def _probes(kin: Family) -> dict[tuple[str, str], NDArray[np.float32]]:
     """The first matrices of both sides, whole, as far as they can lie within the search."""
-    probes = {}
+    probes: dict[tuple[str, str], NDArray[np.float32]] = {}
     for t in kin.told[:PROBES]:
         for number, side in enumerate(SIDES):
             name = (t.match.reference, t.match.candidate)[number].name

@@ -6,13 +6,14 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from numpy.typing import NDArray
 
 from apograph.evidence.coin_fast import add_step
 from apograph.evidence.coin_plain import STEP, Lines, Products
 from apograph.evidence.moments import SUB, Rows, Stored
 from apograph.evidence.moments_fast import fill_rows
+from apograph.evidence.numba_bits import compiled
 from apograph.release.elements import Bytes
 
 Place: TypeAlias = tuple[int, int]
@@ -46,11 +47,7 @@ def read_and_sum(
     return bool(_read_and_sum(*sides, n, start, rows, width, columns, products))
 
 
-def _compiled(function: Any) -> Any:
-    return njit(nogil=True, cache=True, error_model="numpy")(function)
-
-
-@_compiled
+@compiled
 def _read_and_sum(
     file_a: int, at_a: int, bytes_a: Bytes, a: Stored, file_b: int, at_b: int, bytes_b: Bytes, b: Stored,
     n: int, start: int, rows: Rows, width: int, columns: bool, products: NDArray[np.float64],
@@ -70,7 +67,7 @@ def _read_and_sum(
     return True
 
 
-@_compiled
+@compiled
 def _read(file: int, at: int, into: Bytes) -> bool:
     done = 0
     while done < len(into):

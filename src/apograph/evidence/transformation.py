@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apograph.align.tensors import Match
-from apograph.evidence.casts import SIDES, cast_between
+from apograph.evidence.casts import cast_between
 from apograph.evidence.computed_tables import computed_table, table_rows
 from apograph.evidence.grids import Grid, grid_of, rounds_to
 from apograph.evidence.moments import Moments, values_of
@@ -21,7 +21,7 @@ from apograph.evidence.samples import sampled_rows
 from apograph.evidence.spectra import EDGE, spectrum
 from apograph.evidence.starts import CHANCE, alike_by_start
 from apograph.evidence.stream import stored
-from apograph.findings import Side
+from apograph.findings import SIDES, Side
 from apograph.release.tensor_store import TensorStore
 
 Kind: TypeAlias = Literal[

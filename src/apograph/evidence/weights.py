@@ -16,7 +16,7 @@ from apograph.evidence.sides import roles_of, sides
 from apograph.evidence.stream import stream
 from apograph.evidence.stream_state import kept
 from apograph.evidence.transformation import RELATED, Transformation, transformation
-from apograph.findings import Bearing, Finding, Measure, Message, Param, Refusal, Strength, Unexamined
+from apograph.findings import SIDES, Bearing, Finding, Measure, Message, Param, Refusal, Strength, Unexamined
 from apograph.release.safetensors_header import element_count
 from apograph.release.tensor_store import TensorStore
 
@@ -77,7 +77,7 @@ def transformations(case: Case) -> Iterator[Finding | Unexamined]:
     """The class of every matched tensor, noise, and the sign coins, from one reading of both sides."""
     both = sides(case)
     stores: list[TensorStore] = []
-    for side, own in zip(("reference", "candidate"), both, strict=True):
+    for side, own in zip(SIDES, both, strict=True):
         try:
             stores.append(own.store)
         except Refusal as refusal:
@@ -85,7 +85,7 @@ def transformations(case: Case) -> Iterator[Finding | Unexamined]:
     if len(stores) < 2:
         return
     reference, candidate = stores
-    for side, store in zip(("reference", "candidate"), stores, strict=True):
+    for side, store in zip(SIDES, stores, strict=True):
         for gap in store.unexamined:
             yield Unexamined("weights", gap.reason, side, gap.path, gap.fault, gap.code)
     matching = match_tensors(reference, candidate)

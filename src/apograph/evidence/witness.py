@@ -14,11 +14,21 @@ from dataclasses import dataclass
 
 from apograph.evidence.dates import day, moment
 from apograph.evidence.registry import Case, examiner
-from apograph.findings import Exhibit, Finding, Json, Measure, Message, Param, Side, Strength, Unexamined
+from apograph.findings import (
+    SIDES,
+    Exhibit,
+    Finding,
+    Json,
+    Measure,
+    Message,
+    Param,
+    Side,
+    Strength,
+    Unexamined,
+)
 from apograph.release.types import Release
 from apograph.release.witness import Witness
 
-SIDES: tuple[Side, Side] = ("reference", "candidate")
 OTHER: dict[Side, Side] = {"reference": "candidate", "candidate": "reference"}
 
 

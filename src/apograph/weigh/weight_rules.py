@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from apograph.evidence.descent_edges import LOW
+from apograph.evidence.descent_tail import LOW
 from apograph.evidence.merge import LEAST, UNEXPLAINED
 from apograph.findings import Bearing, Finding, Param, Relation
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,6 @@ from apograph.release.types import Release
 
 LEFT_OUT = ("weights.seed_audit",)
 """An innocent explanation that changes no conclusion, and takes longer than all else together."""
-
-KEPT = 32
-"""Releases that are kept open."""
-_releases: dict[str, Release] = {}
 
 
 def look(folder: Path, pair: Pair) -> dict[str, Json]:
@@ -68,15 +65,10 @@ def look(folder: Path, pair: Pair) -> dict[str, Json]:
     return row | _tensors(case)
 
 
+@lru_cache(maxsize=32)
 def _opened(folder: Path, name: str) -> Release:
-    """Opened once for pairs that follow each other: starting its reader takes as long as an examination. All
-    readers end when there are ``KEPT`` of them."""
-    path = str(release_path(folder, name))
-    if path not in _releases:
-        if len(_releases) >= KEPT:
-            _releases.clear()
-        _releases[path] = open_release(path)
-    return _releases[path]
+    """Opened once for pairs that follow each other: starting its reader takes as long as an examination."""
+    return open_release(str(release_path(folder, name)))
 
 
 def _coins(findings: list[Finding]) -> Json:
