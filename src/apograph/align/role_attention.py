@@ -68,6 +68,7 @@ class _Finder:
         self.found: list[Found] = []
 
     def run(self) -> tuple[list[Found], list[Piece]]:
+        """The attentions of the stream, and the pieces that none of them took."""
         width = self.stream.width
         for size, os in sorted(self.writers.items()):
             if len(self.readers.get(size, [])) == 3 * len(os):

@@ -103,6 +103,7 @@ class _Run:
         return tensor.length if isinstance(tensor, Vector) else tensor.rows
 
     def read(self) -> Ordered | None:
+        """The run's layers with their roles; None where no layout fits its tensors."""
         found = self._layout()
         if found is None:
             return None

@@ -97,6 +97,7 @@ class _Matcher:
         self.names = renaming(*(Tensors(e, "headers") for e in entries))
 
     def run(self) -> Matching:
+        """Every way of matching in turn, each on what the ones before it left."""
         self._by_names()
         self._by_content()
         self._repeated()

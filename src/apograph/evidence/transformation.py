@@ -122,6 +122,7 @@ class _Pair:
         self.r = moments.correlation
 
     def told(self) -> Transformation:
+        """The first class whose rule holds. Raises Refusal as the stores do."""
         m = self.m
         if m.n == 0 or m.equal == m.n:
             return self._of("identical" if m.n else "constant")

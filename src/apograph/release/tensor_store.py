@@ -93,6 +93,7 @@ class _Place:
     index: str | None = None
 
     def open(self) -> FileStore:
+        """All files as one store. Raises Refusal where one is absent, not a known kind or broken."""
         headers: dict[str, tuple[TensorInfo, ...]] = {}
         files: dict[str, ByteFile] = {}
         strides: dict[str, tuple[int, ...]] = {}
