@@ -112,7 +112,8 @@ def part(store: TensorStore, view: View, rows: Places | None = None, columns: Pl
     lines, across = (into, out) if view.turned else (out, into)
     offset = 0 if view.item is None else view.item * shape[0] * shape[1]
     found = [_taken(block, across, 1) for block in _lines(store, view.name, shape[1], offset, lines)]
-    taken = np.concatenate(found or [np.zeros((0, len(across)), np.uint16)]) if len(found) != 1 else found[0]
+    found = found or [np.zeros((0, len(across)), np.uint16)]
+    taken = found[0] if len(found) == 1 else np.concatenate(found)  # most are one block: no copy
     values = kind.decode(np.ascontiguousarray(taken).reshape(-1).view(np.uint8)) if taken.size else taken
     matrix = bounded(values).astype(np.float32, copy=False).reshape(taken.shape)
     return np.ascontiguousarray(matrix.T if view.turned else matrix)
